@@ -1,0 +1,297 @@
+"""The lookup: its schema, its limits, and the one place where bytes become a lookup.
+
+A lookup is decoded into one flat dictionary with dotted names (``actor.id``, ``purpose.case``), because that is the form
+rules and features read. Fields this module does not know are kept under their own dotted names, but they can never take
+the name of a field the monitor itself fills in, so a query system cannot claim its own lookup is explained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+import orjson
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+MAX_ID_CHARS: Final = 128
+MAX_DEPTH: Final = 16
+#: Query logs of registers are digital since about then; anything before is a clock that was never set.
+EARLIEST_MS: Final = int(datetime.fromisoformat("2000-01-01T00:00:00+00:00").timestamp() * 1000)
+#: A lookup stamped further ahead than this of the moment it was received would drag every window with it.
+MAX_AHEAD_MS: Final = 24 * 3600 * 1000
+MAX_RESULTS: Final = 2**53
+
+Action = Literal["search", "read", "list", "export", "print", "follow"]
+ACTIONS: Final = frozenset({"search", "read", "list", "export", "print", "follow"})
+
+#: Every reason a message can be refused for; they are metric labels, so the set is closed.
+REASONS: Final = (
+    "empty",
+    "too-large",
+    "not-utf8",
+    "not-json",
+    "too-deep",
+    "number-out-of-range",
+    "not-an-object",
+    "cloudevents",
+    "missing-field",
+    "wrong-field",
+    "time-without-offset",
+    "time-too-old",
+    "time-in-future",
+    "internal",
+)
+
+#: Names that only the monitor may fill in. An input field of such a name is kept as ``input.<name>``.
+OURS: Final = frozenset(
+    {
+        "ts", "relation", "explanation", "purpose.status", "in_area", "on_shift", "hour", "weekday", "actor.areas",
+        "actor.peer_group", "actor.on_leave", "actor.has_left", "subject.area", "subject.tags", "subject.owner",
+        "subject.address", "subject.watched",
+    }
+)  # fmt: skip
+
+
+class BadEvent(Exception):
+    """A message that is not a lookup. ``reason`` is one of :data:`REASONS`; ``detail`` is for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Actor(msgspec.Struct):
+    """Who looked."""
+
+    id: str
+    unit: str | None = None
+    role: str | None = None
+
+
+class Subject(msgspec.Struct):
+    """Who or what was looked at."""
+
+    kind: str | None = None
+    id: str | None = None
+
+
+class Query(msgspec.Struct):
+    """What was asked."""
+
+    text: str | None = None
+    fields: list[str] | None = None
+
+
+class Purpose(msgspec.Struct):
+    """What the actor claimed the lookup was for."""
+
+    case: str | None = None
+    code: str | None = None
+    text: str | None = None
+
+
+class Client(msgspec.Struct):
+    """Where the lookup came from."""
+
+    ip: str | None = None
+    terminal: str | None = None
+    area: str | None = None
+
+
+class Event(msgspec.Struct):
+    """One message of ``lookup.events.v1``. Only the first five fields are required; unknown fields are kept."""
+
+    id: str
+    time: str
+    system: str
+    action: Action
+    actor: Actor
+    subject: Subject | None = None
+    query: Query | None = None
+    results: int | None = None
+    purpose: Purpose | None = None
+    client: Client | None = None
+    outcome: str | None = None
+
+
+_NESTED: Final = {
+    "actor": ("id", "unit", "role"),
+    "subject": ("kind", "id"),
+    "query": ("text",),
+    "purpose": ("case", "code", "text"),
+    "client": ("ip", "terminal", "area"),
+}
+_IDENTITIES: Final = ("id", "system", "actor.id", "subject.id", "purpose.case")
+_STRINGS: Final = ("id", "time", "system", "outcome") + tuple(f"{a}.{b}" for a, bs in _NESTED.items() for b in bs)
+_RFC3339: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+).fullmatch
+
+
+def parse_time(text: str) -> tuple[int, datetime]:
+    """Parse an RFC 3339 time; return (milliseconds since the epoch, the time with its own offset).
+
+    Raises :class:`BadEvent` when it is not RFC 3339 (``wrong-field``) or has no offset (``time-without-offset``). A leap
+    second (``:60``) counts as the second before it, as POSIX time has no name for it.
+    """
+    found = _RFC3339(text)
+    if found is None:
+        raise BadEvent("wrong-field", "time is not an RFC 3339 time such as 2026-11-24T09:15:02.113+01:00")
+    day, minute, second, fraction, offset = found.groups()
+    if offset is None:
+        raise BadEvent("time-without-offset", "time has no offset; end it with Z or +01:00")
+    try:
+        if second == "60" or offset in "Zz":
+            second = "59" if second == "60" else second
+            offset = "+00:00" if offset in "Zz" else offset
+            text = f"{day}T{minute}:{second}{(fraction or '')[:7]}{offset}"
+        at = datetime.fromisoformat(text)
+        return int(at.timestamp() * 1000), at
+    except (ValueError, OverflowError) as error:
+        raise BadEvent("wrong-field", f"time does not exist: {error}") from None
+
+
+def decode(
+    raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, bytes | None]] = ()
+) -> dict[str, Any]:
+    """Decode one message into a flat lookup, or raise :class:`BadEvent` with the reason.
+
+    ``received_ms`` is when the message was received (the Kafka record's timestamp), in milliseconds since the epoch; the
+    future is judged against it rather than a clock, so a replay of the log refuses the same messages. ``headers`` are the
+    record's; CloudEvents 1.0 binary attributes fill in ``id``, ``time`` and ``system`` where the body lacks them.
+    """
+    document = _parse(raw)
+    if headers:
+        _apply_cloudevents(document, headers)
+    lookup: dict[str, Any] = {}
+    _flatten("", document, lookup, 1)
+    for name in OURS & lookup.keys():
+        lookup[f"input.{name}"] = lookup.pop(name)
+    _check_fields(lookup)
+    ts, at = parse_time(lookup["time"])
+    if ts < EARLIEST_MS:
+        raise BadEvent("time-too-old", "time is before the year 2000; the clock of the query system is not set")
+    if ts > received_ms + MAX_AHEAD_MS:
+        raise BadEvent("time-in-future", "time is more than a day after the message was received")
+    lookup["ts"] = ts
+    lookup["hour"] = at.hour
+    lookup["weekday"] = at.weekday()
+    return lookup
+
+
+def _parse(raw: bytes | None) -> dict[str, Any]:
+    if not raw:
+        raise BadEvent("empty", "the message has no value")
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise BadEvent("too-large", f"the message has {len(raw)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _why_not_json(raw, error) from None
+    if not isinstance(document, dict):
+        raise BadEvent("not-an-object", f"the message is JSON, but a {type(document).__name__}, not an object")
+    return document
+
+
+def _why_not_json(raw: bytes, error: orjson.JSONDecodeError) -> BadEvent:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as bad:
+        return BadEvent("not-utf8", f"byte {bad.start} is not UTF-8 (is the message compressed?)")
+    if "recursion" in error.msg or "depth limit" in error.msg:
+        return BadEvent("too-deep", f"objects and lists are nested deeper than {MAX_DEPTH}")
+    if "infinity" in error.msg:
+        return BadEvent("number-out-of-range", f"line {error.lineno} column {error.colno}: a number that does not fit")
+    return BadEvent("not-json", f"line {error.lineno} column {error.colno}: {error.msg}")
+
+
+def _apply_cloudevents(document: dict[str, Any], headers: Iterable[tuple[str, bytes | None]]) -> None:
+    """CloudEvents 1.0, Kafka protocol binding, section 3.2 (binary content mode): attributes are ``ce_`` headers."""
+    found = {name.lower(): value for name, value in headers if name.lower().startswith("ce_") and value is not None}
+    if not found:
+        return
+    try:
+        attributes = {name: value.decode("utf-8") for name, value in found.items()}
+    except UnicodeDecodeError:
+        raise BadEvent("cloudevents", "a ce_ header is not UTF-8") from None
+    if attributes.get("ce_specversion", "1.0") != "1.0":
+        raise BadEvent("cloudevents", "ce_specversion is not 1.0")
+    for field, header in (("id", "ce_id"), ("time", "ce_time"), ("system", "ce_source")):
+        if field not in document and header in attributes:
+            document[field] = attributes[header]
+
+
+def _flatten(prefix: str, document: Mapping[str, Any], into: dict[str, Any], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise BadEvent("too-deep", f"objects and lists are nested deeper than {MAX_DEPTH}")
+    for name, value in document.items():
+        kind = type(value)
+        if kind is dict:
+            _flatten(f"{prefix}{name}.", value, into, depth + 1)
+        elif value is not None:
+            if kind is list:
+                _check_list(value, depth + 1)
+            elif kind is float and (value - value != 0 or abs(value) > 1e18):
+                raise BadEvent("number-out-of-range", f"{prefix}{name} is a number that does not fit")
+            # A name with a dot in it must not replace the field that really is at that place.
+            if "." in name:
+                into.setdefault(f"{prefix}{name}", value)
+            else:
+                into[f"{prefix}{name}"] = value
+
+
+def _check_list(items: list[Any], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise BadEvent("too-deep", f"objects and lists are nested deeper than {MAX_DEPTH}")
+    for item in items:
+        kind = type(item)
+        if kind is list:
+            _check_list(item, depth + 1)
+        elif kind is dict:
+            _check_list(list(item.values()), depth + 1)
+        elif kind is float and (item - item != 0 or abs(item) > 1e18):
+            raise BadEvent("number-out-of-range", "a list holds a number that does not fit")
+
+
+def _check_fields(lookup: dict[str, Any]) -> None:
+    for name in ("id", "time", "system", "action", "actor.id"):
+        if name not in lookup:
+            raise BadEvent("missing-field", f"{name} is missing")
+    for name in _STRINGS:
+        if name in lookup and type(lookup[name]) is not str:
+            raise BadEvent("wrong-field", f"{name} is not a string")
+    for name in _IDENTITIES:
+        value = lookup.get(name)
+        if value is not None and not 0 < len(value) <= MAX_ID_CHARS:
+            raise BadEvent("wrong-field", f"{name} has {len(value)} characters; it must have 1 to {MAX_ID_CHARS}")
+    action = lookup["action"]
+    if type(action) is not str or action not in ACTIONS:
+        raise BadEvent("wrong-field", f"action is not one of {' '.join(sorted(ACTIONS))}")
+    results = lookup.get("results")
+    if results is not None and (type(results) is not int or not 0 <= results <= MAX_RESULTS):
+        raise BadEvent("wrong-field", "results is not a whole number from 0")
+    fields = lookup.get("query.fields")
+    if fields is not None and not (type(fields) is list and all(type(field) is str for field in fields)):
+        raise BadEvent("wrong-field", "query.fields is not a list of strings")
+    for name in _NESTED:
+        if name in lookup:
+            raise BadEvent("wrong-field", f"{name} is not an object")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of ``lookup.events.v1``."""
+    (schema,), components = msgspec.json.schema_components([Event], ref_template="#/$defs/{name}")
+    ids = {"minLength": 1, "maxLength": MAX_ID_CHARS}
+    definitions = {name: {**body, "additionalProperties": True} for name, body in components.items()}
+    properties = definitions["Event"]["properties"]
+    for name in ("id", "system"):
+        properties[name].update(ids)
+    definitions["Actor"]["properties"]["id"].update(ids)
+    properties["time"]["format"] = "date-time"
+    properties["results"] = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_RESULTS}, {"type": "null"}]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lookup.events.v1", **schema,
+            "$defs": definitions}  # fmt: skip

@@ -1,0 +1,41 @@
+"""The settings, from environment variables ``LOOKUP_MONITOR_*`` or the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX: Final = "LOOKUP_MONITOR_"
+PACK: Final = Path(__file__).resolve().parent / "pack"
+
+
+def pack_dir() -> Path:
+    """The rule pack: beside the package in a checkout, inside it when installed."""
+    return PACK if PACK.is_dir() else PACK.parent.parent / "rules"
+
+
+class Settings(BaseSettings):
+    """What can be set. Each field is the environment variable ``LOOKUP_MONITOR_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid")
+
+    bootstrap: str = Field("127.0.0.1:9092", description="Kafka's bootstrap servers, host:port[,host:port…]")
+    group: str = Field("lookup-monitor", description="consumer group of the workers")
+    partitions: int = Field(4, ge=1, le=256, description="partitions of the topics that carry lookups")
+    replication: int = Field(1, ge=1, le=7, description="replicas of every topic (3 in production)")
+    retention_days: int = Field(30, ge=1, description="days lookups are kept in Kafka")
+    dlq_retention_days: int = Field(90, ge=1, description="days refused messages are kept")
+    alert_retention_days: int = Field(365, ge=1, description="days alerts are kept")
+    rules: Path = Field(default_factory=pack_dir, description="folder of Sigma rules")
+    quantile: float = Field(0.999, gt=0.5, lt=1, description="a lookup alerts when its score is above this quantile")
+    metrics_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
+    metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics; 0 picks a free one")
+    session_timeout: float = Field(6.0, ge=1, description="seconds until a silent worker's partitions move on")
+    commit_interval: float = Field(1.0, gt=0, description="seconds between commits of offsets")
+    idle_after: float = Field(2.0, gt=0, description="seconds without lookups until a partition holds nobody back")
+    snapshot_interval: float = Field(1.0, gt=0, description="seconds between snapshots of the models")
+    stall_after: float = Field(60.0, gt=0, description="seconds without progress, though there is lag, until not ready")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
