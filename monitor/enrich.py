@@ -97,6 +97,9 @@ def explanations(lookup: dict[str, Any], actor: Actor, reference: Reference, ts:
     found: set[str] = set()
     if subject_id is not None:
         found |= _case_names(reference.cases_by_subject.get(subject_id), actor, unit, ts)
+        if subject_id in reference.cases:
+            # The subject of the lookup is a case file itself.
+            found |= _case_names({subject_id: reference.cases[subject_id]}, actor, unit, ts)
         for linked in (reference.linked.get(subject_id) or {}).values():
             if _case_names(reference.cases_by_subject.get(linked), actor, unit, ts):
                 found.add("case-link")
@@ -161,7 +164,7 @@ def _is_false(case: str, subject_id: str | None, reference: Reference, ts: int) 
     if timed is None or not timed.holds(ts):
         return True
     subjects = timed.record.subjects
-    if subject_id is None or subjects is None or subject_id in subjects:
+    if subject_id is None or subject_id == case or subjects is None or subject_id in subjects:
         return False
     return not any(linked in subjects for linked in (reference.linked.get(subject_id) or {}).values())
 

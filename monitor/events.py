@@ -50,7 +50,7 @@ OURS: Final = frozenset(
     {
         "ts", "relation", "explanation", "purpose.status", "in_area", "on_shift", "hour", "weekday", "actor.areas",
         "actor.peer_group", "actor.on_leave", "actor.has_left", "subject.area", "subject.tags", "subject.owner",
-        "subject.address", "subject.watched",
+        "subject.address", "subject.watched", "@",
     }
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from monitor.simulate.timeline import DAY, HOUR, MINUTE, Timeline
 # New cases per actor and day, and how many days a case stays open. Desks work on day batches instead.
 PACE = {"patrol": (0.14, 5, 25), "traffic": (0.08, 3, 15), "detective": (0.10, 20, 90), "tax": (0.2, 15, 60)}
 BATCH = {"registry": ("rdw", 26, 40), "support": ("inc", 8, 14)}
-ON_THE_ROAD = {"patrol": (2, 5), "traffic": (2, 4), "call": (10, 16)}
+ON_THE_ROAD = {"patrol": (2, 5), "traffic": (2, 4), "call": (18, 25)}
 
 
 @dataclass(slots=True)

@@ -172,13 +172,12 @@ def write_down(draft: Draft, ident: str, timeline: Timeline, lack: float) -> Eve
     """
     ts, actor, seat, way, subject, purpose, results, outcome, _ = draft
     system, action, fields = way
-    time = timeline.text(ts) if system != "phone" else _UTC.text(ts)
     who = {"id": actor.id, "unit": actor.unit}
     query: dict[str, Any] = {"text": subject.text}
     client = {"ip": seat.ip, "terminal": seat.terminal}
     event: Event = {
         "id": ident,
-        "time": time,
+        "time": (_UTC if system == "phone" else timeline).text(ts),
         "system": system,
         "action": action,
         "actor": who,
@@ -198,8 +197,7 @@ def write_down(draft: Draft, ident: str, timeline: Timeline, lack: float) -> Eve
         event["channel"] = "desk"
     else:
         client["area"] = seat.area
-    event["client"] = client
-    event["outcome"] = outcome
+    event |= {"client": client, "outcome": outcome}
     if lack < LACKING:
         _lose(event, lack / LACKING)
     return event

@@ -80,7 +80,7 @@ class Simulation:
     def labels(self) -> list[Label]:
         """The truth: one label for each scenario that was played.
 
-        Ids are given while events are made, so this makes (and drops) all events when nobody consumed them yet.
+        Ids are given while events are made: this makes all events when nobody has consumed them yet.
         """
         if self._labels is None:
             for _ in self.events():

@@ -13,13 +13,13 @@ from monitor.simulate.world import World
 
 # Share of a trade's tasks which are real work that nothing in the records explains.
 LOOSE = {
-    "patrol": 0.10,
-    "traffic": 0.12,
-    "detective": 0.07,
-    "tax": 0.07,
-    "call": 0.06,
-    "registry": 0.2,
-    "support": 0.06,
+    "patrol": 0.22,
+    "traffic": 0.15,
+    "detective": 0.14,
+    "tax": 0.18,
+    "call": 0.25,
+    "registry": 0.18,
+    "support": 0.18,
 }
 LOOSE_CODES = {
     "patrol": ("traffic-stop", "traffic-stop", "intake", "patrol"),
@@ -228,9 +228,8 @@ class Desk:
                 None, pick(rng, LOOSE_CODES[trade]), pick(rng, TEXTS) if rng.random() < 0.2 else None
             )
         elif draw < 0.65 and self.own:
-            purpose = Purpose(
-                pick(rng, self.own).id
-            )  # belongs to the case, but nobody has written that down yet
+            # It belongs to the case, but nobody has written that down yet.
+            purpose = Purpose(pick(rng, self.own).id)
         chain = [subject.id]
         if subject.kind == "vehicle" and subject.owner and rng.random() < 0.4:
             chain.append(subject.owner)

@@ -99,7 +99,7 @@ class Stage:
         own = self.world.casework.own(actor, self.timeline.begin)
         if own and draw < 0.95:
             return Purpose(pick(self.rng, own).id)
-        return Purpose(f"{self.timeline.first.year}-{int(self.rng.random() * 90_000):06d}")
+        return Purpose(f"{self.timeline.first.year}-{100_000 + int(self.rng.random() * 30_000)}")
 
     def look(
         self,

@@ -1,0 +1,126 @@
+"""What the local broker is told, and how its answers are read: text and bytes in, text and bytes out.
+
+Nothing here does I/O. Paths in the broker's settings are relative, since the broker runs inside its data folder:
+so any folder name works (commas and letters outside ASCII too), and the folder can be moved between runs.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+LOG_DIR: Final = "data"
+"""Folder of Kafka's topics, inside the data folder."""
+SERVER_FILE: Final = "server.properties"
+LOG_FILE: Final = "kafka.log"
+
+_METADATA: Final = 3  # the API key of Kafka's Metadata request
+_LAST_LINES: Final = 12
+
+LOG4J2: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="WARN">
+  <Appenders>
+    <RollingFile name="file" fileName="{LOG_FILE}" filePattern="{LOG_FILE}.%i">
+      <PatternLayout pattern="%d{{ISO8601}} %-5p %c{{1}} %m%n"/>
+      <SizeBasedTriggeringPolicy size="10 MB"/>
+      <DefaultRolloverStrategy max="2"/>
+    </RollingFile>
+  </Appenders>
+  <Loggers>
+    <Root level="INFO"><AppenderRef ref="file"/></Root>
+  </Loggers>
+</Configuration>
+"""
+
+
+def server_properties(port: int, controller_port: int, log_dir: str = LOG_DIR) -> str:
+    """The broker's settings: one node that is broker and controller, on 127.0.0.1 only, every topic with one replica.
+
+    ``log_dir`` is relative to the data folder.
+    """
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": log_dir,
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": 1,
+        "min.insync.replicas": 1,
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.num.partitions": 4,
+        "group.initial.rebalance.delay.ms": 0,
+        # The default of 128 MB is a quarter of the default heap.
+        "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def cluster_id_of(meta_properties: str) -> str | None:
+    """The cluster id in the text of a ``meta.properties`` file, or None when it has none (a broken format)."""
+    for line in meta_properties.splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "cluster.id" and value.strip():
+            return value.strip()
+    return None
+
+
+def metadata_request() -> bytes:
+    """A Metadata request (version 1) that asks for no topic: the smallest question that needs a working broker."""
+    client = b"lookup-monitor"
+    body = struct.pack(">hhih", _METADATA, 1, 1, len(client)) + client + struct.pack(">i", 0)
+    return struct.pack(">i", len(body)) + body
+
+
+def brokers_in(response: bytes) -> list[tuple[str, int]]:
+    """Host and port of each broker in the answer to :func:`metadata_request` (without its length prefix).
+
+    A KRaft broker lists itself only once the controller lets it serve clients. Raises ValueError when the bytes are
+    not such an answer.
+    """
+    brokers = []
+    try:
+        correlation, count = struct.unpack_from(">ii", response)
+        if correlation != 1 or count < 0:
+            raise ValueError("not an answer to our Metadata request")
+        at = 8
+        for _ in range(count):
+            _, length = struct.unpack_from(">ih", response, at)
+            host = response[at + 6 : at + 6 + length].decode()
+            at += 6 + length
+            port, rack = struct.unpack_from(">ih", response, at)
+            brokers.append((host, port))
+            at += 6 + max(rack, 0)
+    except struct.error as error:
+        raise ValueError("the answer to our Metadata request is cut off") from error
+    return brokers
+
+
+def bind_failed(output: str) -> bool:
+    """Whether the broker's output says that a port was taken in the moment between our check and its start."""
+    return "BindException" in output or "Address already in use" in output
+
+
+def explain_failure(output: str, folder: str, heap_mb: int) -> str:
+    """Why the broker did not start, in words and with what to do; ``output`` is what the JVM and Kafka wrote."""
+    tail = "\n".join(f"  {line}" for line in output.splitlines()[-_LAST_LINES:]) or "  (it wrote nothing)"
+    if "No space left on device" in output:
+        reason = f"The disk of {folder} is full. Free some space, then start again."
+    elif bind_failed(output):
+        reason = "Another process took its port just now. Start again, or name another port."
+    elif "OutOfMemoryError" in output or "Could not reserve enough space" in output or "too small" in output:
+        reason = f"{heap_mb} MB of heap did not do. Start it with another heap size (512 is usual)."
+    elif "Failed to acquire lock on file .lock" in output:
+        reason = f"Another Kafka uses {folder}. Stop it, or choose another data folder."
+    else:
+        reason = f"The whole story is in {folder}/{LOG_FILE} and {folder}/console.log."
+    return f"{reason}\nIts last lines:\n{tail}"

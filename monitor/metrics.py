@@ -1,0 +1,62 @@
+"""The metrics of a worker. Labels are few, known beforehand and never name a person, subject, case or address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from monitor.alerts import LEVELS
+from monitor.events import REASONS
+
+FATES: Final = ("counted", "late", "duplicate", "repeated", "refused")
+STAGES: Final = ("intake", "detect", "score")
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_LATENESS: Final = (1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600)
+_STEP: Final = (0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.02, 0.1)
+
+
+class Metrics:
+    """All ``lookup_monitor_*`` metrics in a registry of their own."""
+
+    def __init__(self, rules: Iterable[tuple[str, str]] = (), partitions: int = 0) -> None:
+        """``rules`` are (id, level) of every rule that can alert; their series exist from the start, at zero."""
+        self.registry = CollectorRegistry()
+        name = "lookup_monitor_"
+        self.events = Counter(name + "events", "Lookups by what became of them", ["fate"], registry=self.registry)
+        self.alerts = Counter(name + "alerts", "Alerts written", ["rule", "level"], registry=self.registry)
+        self.dlq = Counter(name + "dlq", "Messages refused, by reason", ["reason"], registry=self.registry)
+        self.lateness = Histogram(name + "lateness_seconds", "How long after its own time a lookup was received",
+                                  buckets=_LATENESS, registry=self.registry)  # fmt: skip
+        self.latency = Histogram(name + "end_to_end_seconds", "From a lookup's receipt by Kafka to its alert in Kafka",
+                                 buckets=_SECONDS, registry=self.registry)  # fmt: skip
+        self.lag = Gauge(name + "lag", "Messages not yet read", ["stage", "partition"], registry=self.registry)
+        self.progress = Gauge(name + "last_progress_timestamp_seconds", "When a partition last moved on",
+                              ["stage", "partition"], registry=self.registry)  # fmt: skip
+        self.held = Gauge(name + "held", "Lookups waiting for their order", ["stage"], registry=self.registry)
+        self.rule_time = Histogram(name + "rule_seconds", "Rules and features on one lookup (mean of a chunk)",
+                                   buckets=_STEP, registry=self.registry)  # fmt: skip
+        self.model_time = Histogram(name + "model_seconds", "The model on one lookup (mean of a chunk)",
+                                    buckets=_STEP, registry=self.registry)  # fmt: skip
+        self.retries = Counter(name + "write_retries", "Writes to Kafka that had to be repeated", ["stage"],
+                               registry=self.registry)  # fmt: skip
+        self.reference = Gauge(name + "reference_records", "Reference records known", registry=self.registry)
+        self.bad_reference = Counter(name + "reference_refused", "Reference records refused", registry=self.registry)
+        self.bad_state = Counter(name + "state_refused", "Saved states that could not be read", registry=self.registry)
+        self.rule_problems = Gauge(name + "rule_problems", "Rules refused at load", registry=self.registry)
+        self._create_labels(rules, partitions)
+
+    def _create_labels(self, rules: Iterable[tuple[str, str]], partitions: int) -> None:
+        for fate in FATES:
+            self.events.labels(fate)
+        for reason in REASONS:
+            self.dlq.labels(reason)
+        for rule, level in rules:
+            self.alerts.labels(rule, level if level in LEVELS else "medium")
+        for stage in STAGES:
+            self.held.labels(stage)
+            self.retries.labels(stage)
+            for partition in range(partitions):
+                self.lag.labels(stage, str(partition))
+                self.progress.labels(stage, str(partition))

@@ -1,0 +1,89 @@
+"""Writing many records to Kafka as whole record batches, and waiting until Kafka has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+
+BATCH_BYTES = 512 * 1024
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+
+class Out(NamedTuple):
+    """One record to write. ``timestamp`` is milliseconds since the epoch."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class BatchWriter:
+    """Writes records as batches. :meth:`write` returns only when every replica asked for has them."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap,
+            acks="all",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=MAX_REQUEST_BYTES,
+            linger_ms=0,
+            request_timeout_ms=30_000,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka's ``KafkaConnectionError`` when Kafka cannot be reached."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Send what is left and disconnect."""
+        await self._producer.stop()
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return len(await self._producer.partitions_for(topic))
+
+    async def write(self, records: Iterable[Out]) -> None:
+        """Write the records, each partition's in the order given, and wait for the acknowledgements.
+
+        Raises aiokafka's ``KafkaError`` when Kafka refused a batch or did not answer; nothing may be taken as written
+        then, and the caller must not acknowledge what the records were made from.
+        """
+        grouped: defaultdict[tuple[str, int], list[Out]] = defaultdict(list)
+        for record in records:
+            grouped[record.topic, record.partition].append(record)
+        if grouped:
+            sent = await asyncio.gather(*(self._send(topic, part, out) for (topic, part), out in grouped.items()))
+            await asyncio.gather(*(future for futures in sent for future in futures))
+
+    async def _send(self, topic: str, partition: int, records: list[Out]) -> list[Any]:
+        futures: list[Any] = []
+        batch = self._producer.create_batch()
+        for record in records:
+            if self._append(batch, record):
+                continue
+            if batch.record_count():
+                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+            batch = self._producer.create_batch()
+            if not self._append(batch, record):
+                futures.append(await self._send_large(record))
+        if batch.record_count():
+            futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+        return futures
+
+    @staticmethod
+    def _append(batch: Any, record: Out) -> bool:
+        headers = list(record.headers)
+        done = batch.append(key=record.key, value=record.value, timestamp=record.timestamp, headers=headers)
+        return done is not None
+
+    async def _send_large(self, record: Out) -> Any:
+        """A record larger than a batch (a model's snapshot) goes alone."""
+        return await self._producer.send(record.topic, record.value, key=record.key, partition=record.partition,
+                                         timestamp_ms=record.timestamp, headers=list(record.headers))  # fmt: skip

@@ -1,0 +1,107 @@
+"""Scoring in one partition of the features: the model of every peer group in it, fed in the one order of all lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from monitor import alerts
+from monitor.model import PeerModel, top_features
+from monitor.order import Merger, Place
+from monitor.stream.batches import Out
+from monitor.stream.detect import Chunk, Written, alert_out
+from monitor.stream.tables import Table
+from monitor.stream.topics import TICK
+
+
+class GroupState(msgspec.Struct, array_like=True):
+    """What is saved of a peer group: the last offset learned of each source partition, and the model."""
+
+    at: dict[int, int]
+    model: bytes
+
+
+class Group:
+    """A peer group's model, and how far it has learned."""
+
+    def __init__(self, model: PeerModel, at: dict[int, int]) -> None:
+        self.model = model
+        self.at = at
+
+    def step(self, place: Place, slim: dict[str, Any], features: dict[str, float]) -> alerts.Alert | None:
+        """Score and learn one lookup; one that was learned before (redelivered) gives ``None``."""
+        _, src, off = place
+        if off <= self.at.get(src, -1):
+            return None
+        self.at[src] = off
+        scored = self.model.step(slim["actor.id"], slim["ts"], features)
+        if scored is None or not scored.alert:
+            return None
+        return alerts.from_model(slim, scored.score, top_features(self.model, features))
+
+
+class Score:
+    """One partition of ``lookup.features.v1``."""
+
+    def __init__(self, partitions: int, table: Table, quantile: float) -> None:
+        self.partitions = partitions
+        self._table = table
+        self._quantile = quantile
+        self._groups: dict[str, Group] = {}
+        self._changed: set[str] = set()
+        every = range(partitions)
+        self._merger: Merger[tuple[str, Any, Chunk]] = Merger((keyed, src) for keyed in every for src in every)
+
+    @property
+    def held(self) -> int:
+        """How many lookups wait for their order."""
+        return len(self._merger)
+
+    def process(self, records: Sequence[Any], chunk: Chunk) -> Written:
+        """Score what has come into order. The models are saved by :meth:`snapshot`; until then nothing is acknowledged."""
+        written = Written()
+        for record in records:
+            content = orjson.loads(record.value)
+            if record.key == TICK:
+                keyed, src, reached = content
+                self._merger.advance((keyed, src), reached)
+                continue
+            reached, src, off, _ = content[1]
+            chunk.waiting += 1
+            self._merger.push((content[0], src), (reached, src, off), (record.key.decode(), content, chunk))
+        for place, (name, (_, (_, _, _, received), slim, features), origin) in self._merger.ready():
+            origin.waiting -= 1
+            self._changed.add(name)
+            alert = self._group(name, written).step(place, slim, features)
+            if alert is not None:
+                written.alerts.append((alert, received))
+                written.out.append(alert_out(alert, self.partitions, received))
+        return written
+
+    def _group(self, name: str, written: Written) -> Group:
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = self._load(name, written)
+        return group
+
+    def _load(self, name: str, written: Written) -> Group:
+        raw = self._table.get(name)
+        if raw is not None:
+            try:
+                saved = msgspec.msgpack.decode(raw, type=GroupState)
+                return Group(PeerModel.from_bytes(saved.model), saved.at)
+            except (ValueError, msgspec.DecodeError):
+                written.bad_states += 1
+        return Group(PeerModel(quantile=self._quantile), {})
+
+    def snapshot(self, position: int, timestamp: int) -> list[Out]:
+        """Save the models that have learned since the last time."""
+        changes = [
+            (name, msgspec.msgpack.encode(GroupState(self._groups[name].at, self._groups[name].model.to_bytes())))
+            for name in sorted(self._changed)
+        ]
+        self._changed.clear()
+        return self._table.change(position, changes, timestamp)

@@ -1,0 +1,168 @@
+"""The topics: their names, partitions, retention and compaction, and whether Kafka's own agree."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+from aiokafka.partitioner import murmur2
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from monitor.settings import Settings
+
+EVENTS: Final = "lookup.events.v1"
+DLQ: Final = "lookup.events.v1.dlq"
+REFERENCE: Final = "lookup.reference.v1"
+KEYED: Final = "lookup.keyed.v1"
+FEATURES: Final = "lookup.features.v1"
+ALERTS: Final = "lookup.alerts.v1"
+INTAKE_STATE: Final = "lookup.intake.state.v1"
+DETECT_STATE: Final = "lookup.detect.state.v1"
+SCORE_STATE: Final = "lookup.score.state.v1"
+
+#: The key of a tick: a message that says how far its source partition has come.
+TICK: Final = b"tick"
+_DAY_MS: Final = 24 * 3600 * 1000
+_MODEL_BYTES: Final = 4 * 1024 * 1024
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One topic as it has to be."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+class TopicProblem(msgspec.Struct, frozen=True):
+    """What is wrong with one topic, and what to do about it."""
+
+    topic: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.problem} ({self.hint})"
+
+
+def topics_of(settings: Settings) -> list[Topic]:
+    """Every topic the monitor uses, as ``settings`` want it."""
+    count, replicas = settings.partitions, settings.replication
+    compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(3600 * 1000)}
+
+    def kept(days: int) -> dict[str, str]:
+        return {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
+
+    return [
+        Topic(EVENTS, count, replicas, kept(settings.retention_days)),
+        # A refused message keeps its raw bytes and gets headers on top, so it may be a little larger than an event.
+        Topic(DLQ, count, replicas, kept(settings.dlq_retention_days)),
+        Topic(REFERENCE, 1, replicas, compacted),
+        Topic(KEYED, count, replicas, kept(settings.retention_days)),
+        Topic(FEATURES, count, replicas, kept(settings.retention_days)),
+        Topic(ALERTS, count, replicas, kept(settings.alert_retention_days)),
+        Topic(INTAKE_STATE, count, replicas, compacted),
+        Topic(DETECT_STATE, count, replicas, compacted),
+        Topic(SCORE_STATE, count, replicas, {**compacted, "max.message.bytes": str(_MODEL_BYTES)}),
+    ]
+
+
+@lru_cache(maxsize=1 << 17)
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of ``key``, as Kafka's own producers choose it (murmur2 of the UTF-8 bytes)."""
+    return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def create(admin: KafkaAdminClient, settings: Settings) -> list[str]:
+    """Create the topics that do not exist; return their names. Existing ones are left as they are."""
+    existing = set(admin.list_topics())
+    made = []
+    for topic in topics_of(settings):
+        if topic.name in existing:
+            continue
+        new = NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=topic.replication,
+                       topic_configs=topic.config)  # fmt: skip
+        try:
+            admin.create_topics([new])
+        except TopicAlreadyExistsError:
+            continue
+        made.append(topic.name)
+    return made
+
+
+def check(admin: KafkaAdminClient, settings: Settings) -> list[TopicProblem]:
+    """Compare Kafka's topics with what ``settings`` want; empty when all is well."""
+    existing = set(admin.list_topics())
+    problems = []
+    for topic in topics_of(settings):
+        if topic.name not in existing:
+            problems.append(TopicProblem(topic.name, "does not exist", "run `monitor topics`"))
+            continue
+        problems += _check_partitions(admin, topic) + _check_config(admin, topic)
+    return problems
+
+
+def _check_partitions(admin: KafkaAdminClient, topic: Topic) -> list[TopicProblem]:
+    (found,) = admin.describe_topics([topic.name])
+    problems = []
+    count = len(found["partitions"])
+    if count != topic.partitions:
+        hint = f"set LOOKUP_MONITOR_PARTITIONS={count}, or make the topic anew; the partitions of topics with state cannot be changed"
+        problems.append(TopicProblem(topic.name, f"has {count} partitions, not {topic.partitions}", hint))
+    replicas = min(len(_field(part, "replica_nodes", "replicas")) for part in found["partitions"])
+    if replicas < topic.replication:
+        problems.append(TopicProblem(topic.name, f"has {replicas} replicas, not {topic.replication}",
+                                     "move it with kafka-reassign-partitions"))  # fmt: skip
+    return problems
+
+
+def _field(part: dict[str, list[int]], *names: str) -> list[int]:
+    return next(part[name] for name in names if name in part)
+
+
+def _check_config(admin: KafkaAdminClient, topic: Topic) -> list[TopicProblem]:
+    actual = read_config(admin, topic.name)
+    return [
+        TopicProblem(topic.name, f"{name} is {actual.get(name)}, not {wanted}",
+                     f"run kafka-configs --alter --add-config {name}={wanted}")  # fmt: skip
+        for name, wanted in topic.config.items()
+        if actual.get(name) != wanted
+    ]
+
+
+def read_config(admin: KafkaAdminClient, topic: str) -> dict[str, str | None]:
+    """The configuration of a topic, names to values."""
+    answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return dict(_walk_config(answer, topic))
+
+
+def _walk_config(answer: object, topic: str) -> list[tuple[str, str | None]]:
+    """kafka-python answers with nested dictionaries whose outer shape depends on the broker's version; find ours."""
+    if isinstance(answer, dict):
+        if "configs" in answer and isinstance(answer["configs"], (list, tuple)):
+            return [pair for entry in answer["configs"] for pair in _walk_entry(entry)]
+        if "config_name" in answer or "name" in answer:
+            return _walk_entry(answer)
+        found = answer.get(topic)
+        if isinstance(found, dict):
+            return [pair for name, entry in found.items() for pair in _walk_named(name, entry)]
+        return [pair for inner in answer.values() for pair in _walk_config(inner, topic)]
+    if isinstance(answer, (list, tuple)):
+        return [pair for inner in answer for pair in _walk_config(inner, topic)]
+    return []
+
+
+def _walk_entry(entry: object) -> list[tuple[str, str | None]]:
+    if isinstance(entry, dict):
+        name = entry.get("config_name", entry.get("name"))
+        return [(str(name), entry.get("config_value", entry.get("value")))]
+    return []
+
+
+def _walk_named(name: str, entry: object) -> list[tuple[str, str | None]]:
+    value = entry.get("value", entry.get("config_value")) if isinstance(entry, dict) else entry
+    return [(name, None if value is None else str(value))]
