@@ -18,7 +18,7 @@ _METADATA: Final = 3  # the API key of Kafka's Metadata request
 _LAST_LINES: Final = 12
 
 LOG4J2: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
-<Configuration status="WARN">
+<Configuration status="WARN" shutdownHook="disable">
   <Appenders>
     <RollingFile name="file" fileName="{LOG_FILE}" filePattern="{LOG_FILE}.%i">
       <PatternLayout pattern="%d{{ISO8601}} %-5p %c{{1}} %m%n"/>

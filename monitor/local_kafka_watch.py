@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     deadline = time.monotonic() + GRACE
     while child.poll() is None and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY)
-    os.killpg(0, signal.SIGKILL)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
     return 0  # not reached: we are in the group
 
 

@@ -1,0 +1,88 @@
+"""Backtest: the same core as the live service over a file of lookups, giving the same alerts with the same ids."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from monitor import events
+from monitor.alerts import Alert, from_model
+from monitor.detector import Detector, KeyState, peer_group_of
+from monitor.enrich import enrich
+from monitor.model import PeerModel, top_features
+from monitor.order import IDLE, Merger, Place
+from monitor.reference import Reference
+from monitor.rules import RuleSet
+
+
+class Backtest:
+    """One run. ``source_of`` gives the source partition (0 to ``partitions`` - 1) of an actor's lookups, as the producer does."""
+
+    def __init__(
+        self, rules: RuleSet, reference: Reference, partitions: int, source_of: Callable[[str], int], quantile: float
+    ) -> None:
+        self.fates: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self._rules = rules
+        self._reference = reference
+        self._source_of = source_of
+        self._quantile = quantile
+        self._detector = Detector(rules)
+        self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
+        self._models: dict[str, PeerModel] = {}
+        self._reached = [0] * partitions
+        self._next = [0] * partitions
+        self._joined: Merger[tuple[str, dict[str, Any]]] = Merger((src,) for src in range(partitions))
+        self._scored: Merger[tuple[str, dict[str, Any], dict[str, float]]] = Merger((src,) for src in range(partitions))
+
+    def run(self, messages: Iterable[bytes], received_ms: int) -> Iterator[Alert]:
+        """Yield the alerts of the messages, which are in the order they arrived; ``received_ms`` as in :func:`events.decode`."""
+        for raw in messages:
+            try:
+                lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference)
+            except events.BadEvent as error:
+                self.refused[error.reason] += 1
+                continue
+            yield from self._take(lookup)
+            yield from self._release()
+        for src in range(len(self._reached)):
+            self._joined.advance((src,), IDLE)
+            self._scored.advance((src,), IDLE)
+        yield from self._release()
+
+    def _take(self, lookup: dict[str, Any]) -> list[Alert]:
+        src = self._source_of(lookup["actor.id"])
+        off = self._next[src]
+        self._next[src] += 1
+        self._reached[src] = max(self._reached[src], lookup["ts"])
+        place = (self._reached[src], src, off)
+        for key in self._rules.partition_keys(lookup):
+            self._joined.push((src,), place, (key, lookup))
+        key = f"actor/{lookup['actor.id']}"
+        outcome = self._detector.step(key, self._states[key], lookup, src, off)
+        self.fates[outcome.fate] += 1
+        if outcome.features is not None:
+            self._scored.push((src,), place, (peer_group_of(lookup), lookup, outcome.features))
+        self._joined.advance((src,), place[0])
+        self._scored.advance((src,), place[0])
+        return outcome.alerts
+
+    def _release(self) -> Iterator[Alert]:
+        for (_, src, off), (key, lookup) in self._joined.ready():
+            yield from self._detector.step(key, self._states[key], lookup, src, off).alerts
+        for place, (group, lookup, features) in self._scored.ready():
+            alert = self._score(place, group, lookup, features)
+            if alert is not None:
+                yield alert
+
+    def _score(
+        self, _: Place, group: str, lookup: dict[str, Any], features: dict[str, float]
+    ) -> Alert | None:
+        model = self._models.get(group)
+        if model is None:
+            model = self._models[group] = PeerModel(quantile=self._quantile)
+        scored = model.step(lookup["actor.id"], lookup["ts"], features)
+        if scored is None or not scored.alert:
+            return None
+        return from_model(lookup, scored.score, top_features(model, features))

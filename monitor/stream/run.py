@@ -1,0 +1,62 @@
+"""Run one worker until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+import structlog
+import uvloop
+
+from monitor.http import serve
+from monitor.metrics import Metrics
+from monitor.rules import RuleSet
+from monitor.settings import Settings
+from monitor.stream.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+
+def run_worker(settings: Settings, rules: RuleSet, problems: int = 0) -> int:
+    """Run a worker; return its exit code: 0 when it was asked to stop, 2 when it broke."""
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Faust and aiokafka log messages and keys at INFO and below; those may name people (promise 7).
+    for name in ("faust", "aiokafka", "mode", "kafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    metrics = Metrics(_series(rules), settings.partitions)
+    metrics.rule_problems.set(problems)
+    return uvloop.run(_run(settings, rules, metrics))
+
+
+def _series(rules: RuleSet) -> list[tuple[str, str]]:
+    from monitor.alerts import MODEL_RULE
+
+    found = [(rule.id, rule.level) for rule in (*rules.detections, *rules.correlations)]
+    return [*found, (MODEL_RULE.id, MODEL_RULE.level)]
+
+
+async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
+    worker = Worker(settings, rules, metrics)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = serve(settings, metrics, worker.readiness)
+    print(f"worker: metrics at http://{settings.metrics_host}:{server.server_port}/metrics", flush=True)
+    app = worker.app
+    app.finalize()
+    try:
+        await app.start()
+        crashed = asyncio.create_task(app.wait_until_stopped())
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait({crashed, asked}, return_when=asyncio.FIRST_COMPLETED)
+        broke = not stop.is_set()
+        asked.cancel()
+        await app.stop()
+        crashed.cancel()
+        await worker.stop()
+    finally:
+        server.shutdown()
+    if broke:
+        log.error("the worker stopped by itself", why=type(app.crash_reason).__name__ if app.crash_reason else "unknown")
+    return 2 if broke else 0

@@ -1,0 +1,283 @@
+"""The worker: Faust's membership, assignment, commits and supervision around intake, detect and score.
+
+The order of every chunk is the same, and it is in one place, :meth:`Worker._write`: what was made from the chunk (keyed
+lookups, alerts, state) is acknowledged by Kafka first; only then is the chunk acknowledged to Faust, which commits its
+offset. A crash in between repeats the chunk; the offsets kept in the state make the repeat count nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from monitor.detector import Detector
+from monitor.metrics import Metrics
+from monitor.rules import RuleSet
+from monitor.settings import Settings
+from monitor.stream import tables, topics
+from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.detect import Chunk, Detect, Written
+from monitor.stream.feed import ReferenceFeed
+from monitor.stream.intake import Intake
+from monitor.stream.score import Score
+from monitor.stream.transport import ChunkTransport
+
+log = structlog.get_logger(__name__)
+_RETRY_MAX = 10.0
+
+
+class Worker:
+    """One worker process: a Faust app with three agents, and the parts they share."""
+
+    def __init__(self, settings: Settings, rules: RuleSet, metrics: Metrics) -> None:
+        self.settings = settings
+        self.rules = rules
+        self.metrics = metrics
+        self.partitions = settings.partitions
+        self.ready = False
+        self.app = self._new_app()
+        self._intakes: dict[int, Intake] = {}
+        self._detects: dict[int, tuple[Detect, list[Chunk]]] = {}
+        self._scores: dict[int, tuple[Score, list[Chunk]]] = {}
+        self._snapshots: dict[int, tuple[int, int]] = {}
+        self._quiet_since: dict[int, float] = {}
+        self._told_idle: dict[int, float] = {}
+        self._detector = Detector(rules)
+        self._troubled_since: float | None = None
+        self._progressed = time.monotonic()
+        self._lagging: set[TP] = set()
+
+    def _new_app(self) -> faust.App:
+        settings = self.settings
+        app = faust.App(
+            settings.group,
+            broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
+            store="memory://",
+            key_serializer="raw",
+            value_serializer="raw",
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            broker_session_timeout=settings.session_timeout,
+            broker_heartbeat_interval=settings.session_timeout / 3,
+            broker_commit_interval=settings.commit_interval,
+            broker_max_poll_records=1000,
+            consumer_auto_offset_reset="earliest",
+            stream_wait_empty=False,
+            web_enabled=False,
+        )
+        app.transport = ChunkTransport(app.conf.broker_consumer, app)
+        app.on_partitions_revoked.connect(self._revoked)
+        app.task(self._start)
+        app.timer(interval=1.0)(self._each_second)
+        for topic, handle in (
+            (topics.EVENTS, self._intake),
+            (topics.KEYED, self._detect),
+            (topics.FEATURES, self._score),
+        ):
+            self._add_agent(app, topic, handle)
+        return app
+
+    def _add_agent(self, app: faust.App, topic: str, handle: Callable[[Any], Awaitable[None]]) -> None:
+        async def agent(stream: Any) -> None:
+            await self._started.wait()
+            async for event in stream.noack().events():
+                await handle(event)
+
+        app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
+
+    def readiness(self) -> str | None:
+        """``None`` when the worker does its work, else why not."""
+        if not self.ready:
+            return "starting: reading the reference data"
+        if self._troubled_since is not None:
+            return f"Kafka has not taken a write for {time.monotonic() - self._troubled_since:.0f} s"
+        if self.app.rebalancing:
+            return "partitions are being assigned"
+        stalled = time.monotonic() - self._progressed
+        if self._lagging and stalled > self.settings.stall_after:
+            return f"no progress for {stalled:.0f} s although there are messages to read"
+        return None
+
+    async def _start(self) -> None:
+        self._writer = BatchWriter(self.settings.bootstrap)
+        await self._writer.start()
+        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
+        await self._feed.start()
+        self._started.set()
+        self.ready = True
+
+    @property
+    def _started(self) -> asyncio.Event:
+        if not hasattr(self, "_started_event"):
+            self._started_event = asyncio.Event()
+        return self._started_event
+
+    async def stop(self) -> None:
+        """Close what the worker opened itself."""
+        if self.ready:
+            self.ready = False
+            await self._feed.stop()
+            await self._writer.stop()
+
+    async def _revoked(self, app: faust.App, revoked: set[TP], **_: Any) -> None:
+        """State of partitions that go is dropped; whoever gets them reads it from the changelog."""
+        kept: dict[str, dict[int, Any]] = {topics.EVENTS: self._intakes, topics.KEYED: self._detects,
+                                           topics.FEATURES: self._scores}  # fmt: skip
+        for tp in revoked:
+            kept.get(tp.topic, {}).pop(tp.partition, None)
+            if tp.topic == topics.FEATURES:
+                self._snapshots.pop(tp.partition, None)
+            if tp.topic == topics.EVENTS:
+                self._quiet_since.pop(tp.partition, None)
+                self._told_idle.pop(tp.partition, None)
+
+    async def _load(self, topic: str, partition: int) -> tables.Table:
+        return await self._until_done("intake", lambda: tables.load(self.settings.bootstrap, topic, partition))
+
+    async def _intake(self, event: Any) -> None:
+        partition = event.message.partition
+        intake = self._intakes.get(partition)
+        if intake is None:
+            table = await self._load(topics.INTAKE_STATE, partition)
+            intake = Intake(partition, self.partitions, table, self._feed.reference, self.rules)
+            self._intakes[partition] = intake
+        out = intake.process(event.message.value)
+        await self._write("intake", out)
+        for reason in intake.refused:
+            self.metrics.dlq.labels(reason).inc()
+        self.metrics.events.labels("refused").inc(len(intake.refused))
+        for lateness in intake.lateness_ms:
+            self.metrics.lateness.observe(max(0, lateness) / 1000)
+        event.ack()
+        self._quiet_since[partition] = time.monotonic()
+        self._told_idle.pop(partition, None)
+        self._moved("intake", event)
+
+    async def _detect(self, event: Any) -> None:
+        partition = event.message.partition
+        if partition not in self._detects:
+            table = await self._load(topics.DETECT_STATE, partition)
+            self._detects[partition] = Detect(partition, self.partitions, table, self._detector), []
+        detect, chunks = self._detects[partition]
+        chunk = Chunk(event)
+        chunks.append(chunk)
+        records = event.message.value
+        began = time.perf_counter()
+        written = detect.process(records, chunk)
+        self.metrics.rule_time.observe((time.perf_counter() - began) / len(records))
+        await self._write("detect", written.out)
+        for fate, count in written.fates.items():
+            self.metrics.events.labels(fate).inc(count)
+        self._count_alerts(written)
+        _acknowledge(chunks)
+        self.metrics.held.labels("detect").set(sum(each.held for each, _ in self._detects.values()))
+        self._moved("detect", event)
+
+    async def _score(self, event: Any) -> None:
+        partition = event.message.partition
+        if partition not in self._scores:
+            table = await self._load(topics.SCORE_STATE, partition)
+            self._scores[partition] = Score(self.partitions, table, self.settings.quantile), []
+        score, chunks = self._scores[partition]
+        chunk = Chunk(event)
+        chunks.append(chunk)
+        records = event.message.value
+        began = time.perf_counter()
+        written = score.process(records, chunk)
+        self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
+        await self._write("score", written.out)
+        self._count_alerts(written)
+        self._snapshots[partition] = (event.message.offset, records[-1].timestamp)
+        self.metrics.held.labels("score").set(sum(each.held for each, _ in self._scores.values()))
+        self._moved("score", event)
+        if len(chunks) >= 20:
+            await self._snapshot(partition)
+
+    async def _snapshot(self, partition: int) -> None:
+        """Save the models of a partition, then acknowledge what they have learned."""
+        at = self._snapshots.pop(partition, None)
+        if at is None or partition not in self._scores:
+            return
+        score, chunks = self._scores[partition]
+        saved = len(chunks)
+        out = score.snapshot(*at)
+        done = [chunk for chunk in chunks[:saved] if chunk.waiting == 0]
+        await self._write("score", out)
+        for chunk in done:
+            chunk.handle.ack()
+        chunks[:] = [chunk for chunk in chunks if chunk not in done]
+
+    def _count_alerts(self, written: Written) -> None:
+        now = time.time()
+        if written.bad_states:
+            self.metrics.bad_state.inc(written.bad_states)
+            log.error("saved state refused; those keys start anew", keys=written.bad_states)
+        for alert, received in written.alerts:
+            self.metrics.alerts.labels(alert.rule.id, alert.rule.level).inc()
+            self.metrics.latency.observe(max(0.0, now - received / 1000))
+
+    def _moved(self, stage: str, event: Any) -> None:
+        partition = event.message.partition
+        self.metrics.progress.labels(stage, str(partition)).set(time.time())
+        end = self.app.consumer.highwater(event.message.tp) or 0
+        lag = max(0, end - event.message.offset - 1)
+        self.metrics.lag.labels(stage, str(partition)).set(lag)
+        self._progressed = time.monotonic()
+        (self._lagging.add if lag else self._lagging.discard)(event.message.tp)
+
+    async def _each_second(self) -> None:
+        if not self.ready or self.app.rebalancing:
+            return
+        for partition in list(self._snapshots):
+            await self._snapshot(partition)
+        await self._tell_idle()
+
+    async def _tell_idle(self) -> None:
+        """A source partition with nothing to read must not hold the others back; say so, and again every 10 s."""
+        now = time.monotonic()
+        assigned = [tp for tp in self.app.consumer.assignment() if tp.topic == topics.EVENTS]
+        for tp in assigned:
+            quiet = now - self._quiet_since.setdefault(tp.partition, now)
+            told = now - self._told_idle.get(tp.partition, -1e9)
+            if quiet < self.settings.idle_after or told < 10:
+                continue
+            position = await self.app.consumer.position(tp)
+            highwater = self.app.consumer.highwater(tp)
+            if position is None or (highwater is not None and position < highwater):
+                continue
+            self._told_idle[tp.partition] = now
+            stamp = int(time.time() * 1000)
+            idle = Intake(tp.partition, self.partitions, tables.Table("", 0), self._feed.reference, self.rules)
+            await self._write("intake", idle.idle(stamp))
+
+    async def _write(self, stage: str, out: list[Out]) -> None:
+        await self._until_done(stage, lambda: self._writer.write(out))
+
+    async def _until_done(self, stage: str, act: Callable[[], Awaitable[Any]]) -> Any:
+        """Do it until Kafka says yes: what repeats is recognised downstream, what is skipped would be lost."""
+        pause = 0.1
+        while True:
+            try:
+                done = await act()
+                self._troubled_since = None
+                return done
+            except (KafkaError, OSError) as error:
+                self._troubled_since = self._troubled_since or time.monotonic()
+                self.metrics.retries.labels(stage).inc()
+                log.warning("Kafka did not take a write; trying again", stage=stage, error=type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(_RETRY_MAX, pause * 2)
+
+
+def _acknowledge(chunks: list[Chunk]) -> None:
+    for chunk in chunks:
+        if chunk.waiting == 0:
+            chunk.handle.ack()
+    chunks[:] = [chunk for chunk in chunks if chunk.waiting]
