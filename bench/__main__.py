@@ -1,4 +1,4 @@
-"""``python -m bench``: the same lookups through us and through our peers, side by side in one run on one machine.
+"""``python -m bench``: the same lookups through us and through our peers, in one run on one machine.
 
 Exit code 0: every target is met. 1: one is missed. 2: the measurement is broken and says nothing.
 """
@@ -28,8 +28,12 @@ from bench.report import Result, Target
 PARTITIONS: Final = 4
 
 PEERS: Final = (
-    Contender("faust-idle", "stock Faust agent that does nothing, raw bytes", "bench.peers.faust_idle", counts=False),
-    Contender("quix-count", "Quix Streams: parse, count in a window, alert; changelog", "bench.peers.quix_count"),
+    Contender(
+        "faust-idle", "stock Faust agent that does nothing, raw bytes", "bench.peers.faust_idle", counts=False
+    ),
+    Contender(
+        "quix-count", "Quix Streams: parse, count in a window, alert; changelog", "bench.peers.quix_count"
+    ),
 )
 #: Ours, measured in the same turns as the peers.
 OURS: Final[tuple[Contender, ...]] = ()
@@ -40,15 +44,15 @@ console = Console()
 
 
 @contextmanager
-def _kafka(bootstrap: str | None, data_dir: Path) -> Iterator[str]:
-    """Where Kafka is: the one given, or one started for this run."""
+def _kafka(bootstrap: str | None, data_dir: Path) -> Iterator[tuple[str, str]]:
+    """Where Kafka is, and its version: the one given, or one started for this run."""
     if bootstrap is not None:
-        yield bootstrap
+        yield bootstrap, topics.kafka_version(bootstrap)
         return
     from monitor import local_kafka  # only here: with --bootstrap the `local` extra is not needed
 
     with local_kafka.start(data_dir) as kafka:
-        yield kafka.bootstrap
+        yield kafka.bootstrap, local_kafka.status(data_dir).version or "unknown"
 
 
 def _prefill(bootstrap: str, topic: str, load: Load) -> int:
@@ -63,19 +67,27 @@ def _prefill(bootstrap: str, topic: str, load: Load) -> int:
     asyncio.run(topics.prefill(bootstrap, topic, PARTITIONS, noted()))
     alerts = expected_alerts(counted)
     if not alerts:
-        raise Broken(f"{load.messages:,} lookups raise no alert, so the counts cannot be checked: use more --messages")
+        raise Broken(f"{load.messages:,} lookups raise no alert to check the counts by: use more --messages")
     return alerts
 
 
 def _turns(
-    contenders: tuple[Contender, ...], repeat: int, bootstrap: str, topic: str, load: Load, alerts: int, place: Path
+    contenders: tuple[Contender, ...],
+    repeat: int,
+    bootstrap: str,
+    topic: str,
+    expect: int,
+    alerts: int,
+    place: Path,
 ) -> Iterator[Result]:
     """Every contender once, ``repeat`` times over, so that a slow minute of the machine hits all of them."""
     for turn in range(1, repeat + 1):
         for contender in contenders:
             workdir = place / f"{place.name}-{contender.name}-{turn}"
-            result = measure(contender, bootstrap, topic, load.messages, alerts, workdir)
-            console.print(f"{turn}/{repeat} {contender.name}: {result.rate:,.0f} lookups/s ({result.seconds:.2f} s)")
+            result = measure(contender, bootstrap, topic, expect, alerts, workdir)
+            console.print(
+                f"{turn}/{repeat} {contender.name}: {result.rate:,.0f} lookups/s ({result.seconds:.2f} s)"
+            )
             yield result
 
 
@@ -83,13 +95,18 @@ def _bench(load: Load, repeat: int, peers_only: bool, bootstrap: str | None, jso
     contenders = PEERS if peers_only else (*OURS, *PEERS)
     targets = () if peers_only else TARGETS
     run = f"bench-{uuid.uuid4().hex[:8]}"
-    with tempfile.TemporaryDirectory(prefix="lookup-monitor-") as folder, _kafka(bootstrap, Path(folder, "kafka")) as at:
+    with (
+        tempfile.TemporaryDirectory(prefix="lookup-monitor-") as folder,
+        _kafka(bootstrap, Path(folder, "kafka")) as (at, kafka_version),
+    ):
         try:
-            machine = report.machine(topics.kafka_version(at))
+            machine = report.machine(kafka_version)
             alerts = _prefill(at, f"{run}.lookups", load)
-            console.print(f"{load.messages:,} lookups in {PARTITIONS} partitions, {alerts} alerts expected", style="dim")
+            console.print(
+                f"{load.messages:,} lookups in {PARTITIONS} partitions, {alerts} alerts expected", style="dim"
+            )
             place = Path(folder, run)
-            results = list(_turns(contenders, repeat, at, f"{run}.lookups", load, alerts, place))
+            results = list(_turns(contenders, repeat, at, f"{run}.lookups", load.messages, alerts, place))
         finally:
             topics.clean_up(at, run)
     verdicts = report.judge(report.summarise(results), targets)
@@ -101,7 +118,10 @@ def _bench(load: Load, repeat: int, peers_only: bool, bootstrap: str | None, jso
 
 
 def _show(
-    machine: dict[str, object], contenders: tuple[Contender, ...], results: list[Result], verdicts: list[report.Verdict]
+    machine: dict[str, object],
+    contenders: tuple[Contender, ...],
+    results: list[Result],
+    verdicts: list[report.Verdict],
 ) -> None:
     console.print(report.rates_table(report.summarise(results), {one.name: one.title for one in contenders}))
     if verdicts:
@@ -116,8 +136,12 @@ def main(
     messages: Annotated[int, typer.Option(min=1_000, help="lookups in the topic")] = 200_000,
     repeat: Annotated[int, typer.Option(min=1, help="runs of each contender, taken in turns")] = 3,
     seed: Annotated[int, typer.Option(help="another seed gives other lookups")] = 1,
-    peers_only: Annotated[bool, typer.Option("--peers-only", help="measure the peers; judge no target")] = False,
-    bootstrap: Annotated[str | None, typer.Option(help="a Kafka that runs, host:port; else one is started")] = None,
+    peers_only: Annotated[
+        bool, typer.Option("--peers-only", help="measure the peers; judge no target")
+    ] = False,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="a Kafka that runs, host:port; else one is started")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="write everything to this file")] = None,
 ) -> None:
     """Measure ours and the peers side by side, and hold the ratios against the targets."""
@@ -125,6 +149,9 @@ def main(
         code = _bench(Load(messages, seed=seed), repeat, peers_only, bootstrap, json)
     except Broken as broken:
         console.print(f"broken: {broken}", style="bold red", markup=False)
+        code = report.BROKEN
+    except Exception:  # an uncaught one would end in exit code 1, which says that a target was missed
+        console.print_exception()
         code = report.BROKEN
     sys.exit(code)
 

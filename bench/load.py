@@ -20,11 +20,12 @@ THRESHOLD: Final = 30
 #: ... within one tumbling window of event time, aligned to the epoch.
 WINDOW_MS: Final = 10 * 60 * 1000
 
-START: Final = datetime.fromisoformat("2026-11-23T08:00:00.000+01:00")
+#: A working day that is past on every machine: the monitor refuses lookups from the future.
+START: Final = datetime.fromisoformat("2025-03-03T08:00:00.000+01:00")
 #: 200,000 lookups then fill a working day of eight hours.
 MEAN_GAP_MS: Final = 144.0
-#: A few desks look up all day and most people now and then: weight 1/rank^SKEW, so about twenty of 2,000 actors
-#: pass the threshold, and the busiest makes 2 % of the lookups.
+#: A few desks look up all day and most people now and then: weight 1/rank^SKEW, so ten of the 2,000
+#: actors pass the threshold, and the busiest makes 2 % of the lookups.
 SKEW: Final = 0.6
 
 UNITS: Final = ("limburg-noord", "limburg-zuid", "brabant-oost", "brabant-west", "zeeland", "gelderland")
@@ -80,8 +81,8 @@ def _event(chance: random.Random, number: int, actor: str, when: datetime) -> di
         "results": chance.randrange(4),
     }
     if chance.random() < 0.85:
-        event["purpose"] = {"case": f"2026-{chance.randrange(1_000_000):06d}", "code": chance.choice(CODES)}
-    event["client"] = {"ip": f"10.2.{home % 250}.{home % 199}", "terminal": f"wp-{home % 900:03d}", "area": unit}
+        event["purpose"] = {"case": f"2025-{chance.randrange(1_000_000):06d}", "code": chance.choice(CODES)}
+    event["client"] = {"ip": f"10.2.{home % 250}.{home % 199}", "terminal": f"wp-{home % 900:03d}"}
     event["outcome"] = "success"
     return event
 

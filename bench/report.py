@@ -20,7 +20,15 @@ MET: Final = 0
 MISSED: Final = 1
 BROKEN: Final = 2
 
-PACKAGES: Final = ("aiokafka", "confluent-kafka", "faust-streaming", "mode-streaming", "orjson", "quixstreams", "uvloop")
+PACKAGES: Final = (
+    "aiokafka",
+    "confluent-kafka",
+    "faust-streaming",
+    "mode-streaming",
+    "orjson",
+    "quixstreams",
+    "uvloop",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target, held against what was measured: ``ratio`` of the medians, None when a side was not measured."""
+    """A target held against the measurement: ``ratio`` of the medians, None when a side was not measured."""
 
     target: Target
     ratio: float | None
@@ -116,12 +124,17 @@ def verdicts_table(verdicts: Iterable[Verdict]) -> Table:
     for verdict in verdicts:
         ratio = "not measured" if verdict.ratio is None else f"{verdict.ratio:.2f}"
         target = verdict.target
-        table.add_row(target.ours, target.peer, ratio, f"≥ {target.at_least:g}", "yes" if verdict.met else "NO")
+        table.add_row(
+            target.ours, target.peer, ratio, f"≥ {target.at_least:g}", "yes" if verdict.met else "NO"
+        )
     return table
 
 
 def as_json(
-    machine: Mapping[str, Any], load: Mapping[str, Any], results: Sequence[Result], verdicts: Sequence[Verdict]
+    machine: Mapping[str, Any],
+    load: Mapping[str, Any],
+    results: Sequence[Result],
+    verdicts: Sequence[Verdict],
 ) -> dict[str, Any]:
     """Everything of the run, every single result included, as plain JSON values."""
     return {

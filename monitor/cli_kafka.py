@@ -1,4 +1,4 @@
-"""``monitor kafka start|stop|status``: a real Apache Kafka on this machine, for trying things out and for tests."""
+"""``monitor kafka start|stop|status``: a real Apache Kafka on this machine, for trials and tests."""
 
 from __future__ import annotations
 
@@ -24,21 +24,28 @@ app = typer.Typer(help="A real Apache Kafka on this machine: one node, 127.0.0.1
 def default_data_dir(env: Mapping[str, str] = os.environ) -> Path:
     """``lookup-monitor/kafka`` in the user's data folder (``XDG_DATA_HOME``, else ``~/.local/share``)."""
     base = env.get("XDG_DATA_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "lookup-monitor" / "kafka"
+    return (
+        (Path(base) if base.startswith("/") else Path.home() / ".local" / "share")
+        / "lookup-monitor"
+        / "kafka"
+    )
 
 
-DataDir = Annotated[Path | None, typer.Option("--data", help="Folder that keeps topics and logs.", show_default=False)]
+DataDir = Annotated[
+    Path | None, typer.Option("--data", help="Folder that keeps topics and logs.", show_default=False)
+]
 
 
 @app.command()
 def start(
     data: DataDir = None,
     port: Annotated[
-        int | None, typer.Option(help="Port of the broker; without it the last one, or a free one.", min=1, max=65535)
+        int | None,
+        typer.Option(help="Port of the broker; without it the last one, or a free one.", min=1, max=65535),
     ] = None,
     heap_mb: Annotated[int, typer.Option(help="Heap of the JVM in MB.", min=local_kafka.MIN_HEAP_MB)] = 512,
 ) -> None:
-    """Start Kafka; it keeps running until `stop`. Exits with 0 also when it runs already, with 2 when it cannot."""
+    """Start Kafka; it runs until `stop`. Exits with 0 also when it runs already, with 2 when it cannot."""
     folder, out = data or default_data_dir(), Console(soft_wrap=True)
     try:
         kafka = local_kafka.start(
@@ -49,7 +56,10 @@ def start(
     except LocalKafkaError as error:
         _fail(error)
     else:
-        out.print(f"[green]Kafka runs[/green] at {kafka.bootstrap} (process {kafka.pid}), data in {escape(str(folder))}")
+        out.print(
+            f"[green]Kafka runs[/green] at {kafka.bootstrap} (process {kafka.pid}), "
+            f"data in {escape(str(folder))}"
+        )
 
 
 @app.command()
@@ -65,7 +75,7 @@ def stop(data: DataDir = None) -> None:
 
 @app.command()
 def status(data: DataDir = None) -> None:
-    """Tell how Kafka is. Exits with 0 when it serves clients, 1 when it does not run, 2 when it runs but is broken."""
+    """Tell how Kafka is. Exits with 0 when it serves clients, 1 when it does not run, 2 when it is broken."""
     folder, out = data or default_data_dir(), Console(soft_wrap=True)
     found = local_kafka.status(folder)
     out.print(_table(folder, found))
@@ -108,8 +118,8 @@ def _already_running(folder: Path, port: int | None, out: Console) -> None:
 def _broken(folder: Path, found: Status) -> str:
     place = escape(str(folder))
     return (
-        f"[red]Process {found.pid} runs, but does not answer.[/red] If it was only just started, ask again; otherwise "
-        f"see {place}/kafka.log, then: monitor kafka stop --data {place}"
+        f"[red]Process {found.pid} runs, but does not answer.[/red] If it was only just started, ask again; "
+        f"otherwise see {place}/kafka.log, then: monitor kafka stop --data {place}"
     )
 
 

@@ -77,7 +77,7 @@ class LocalKafka:
     _process: subprocess.Popen[bytes] = field(repr=False, compare=False)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Stop the broker in order; after ``timeout`` seconds kill it. Does nothing when it is gone already."""
+        """Stop the broker in order; after ``timeout`` seconds kill it. Does nothing when it is gone."""
         if self._process.poll() is None:
             _signal_group(self._process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -112,14 +112,17 @@ def start(
 ) -> LocalKafka:
     """Start the broker of ``data_dir`` and return when it serves clients.
 
-    ``port`` is the broker's; without it the last one is used again when it is free, else a free one. ``heap_mb`` is the
-    JVM's heap in MB. With ``tie_to_parent`` the broker ends when this process does, however it dies. ``timeout``
-    (seconds) is for the broker's start, not for the first start's download, of which ``say`` is told.
+    ``port`` is the broker's; without it the last one is used again when it is free, else a free one.
+    ``heap_mb`` is the JVM's heap in MB. With ``tie_to_parent`` the broker ends when this process does,
+    however it dies. ``timeout`` (seconds) is for the broker's start, not for the first start's download, of
+    which ``say`` is told.
 
     Raises AlreadyRunning when a live broker holds the folder, and LocalKafkaError when it cannot be started.
     """
     if heap_mb < MIN_HEAP_MB:
-        raise LocalKafkaError(f"{heap_mb} MB of heap is too small for Kafka: give it at least {MIN_HEAP_MB} MB.")
+        raise LocalKafkaError(
+            f"{heap_mb} MB of heap is too small for Kafka: give it at least {MIN_HEAP_MB} MB."
+        )
     folder = usable_folder(data_dir, min_free_bytes)
     with file_lock(folder / "start.lock", timeout):
         if pid := _live_pid(folder):
@@ -140,7 +143,8 @@ def start(
                 if attempt < _PORT_TRIES and config.bind_failed(failed.output):
                     continue
                 raise LocalKafkaError(
-                    f"Kafka did not start: {failed}. {config.explain_failure(failed.output, str(folder), heap_mb)}"
+                    f"Kafka did not start: {failed}. "
+                    f"{config.explain_failure(failed.output, str(folder), heap_mb)}"
                 ) from failed
             except BaseException:
                 run.kill()  # an interrupt leaves nothing behind
@@ -151,7 +155,8 @@ def start(
 def stop(data_dir: Path, timeout: float = STOP_TIMEOUT) -> bool:
     """Stop the broker of ``data_dir``, whoever started it; after ``timeout`` seconds it is killed.
 
-    Returns whether one was running. Raises LocalKafkaError when it may not be stopped (another user's) or stays.
+    Returns whether one was running. Raises LocalKafkaError when it may not be stopped (another user's) or
+    stays.
     """
     folder = data_dir.expanduser().resolve()
     pid = _live_pid(folder)
@@ -167,12 +172,14 @@ def stop(data_dir: Path, timeout: float = STOP_TIMEOUT) -> bool:
     except ProcessLookupError:
         pass  # it ended by itself in this moment
     except PermissionError as error:
-        raise LocalKafkaError(f"Process {pid} (Kafka on {folder}) belongs to another user, who must stop it.") from error
+        raise LocalKafkaError(
+            f"Process {pid} (Kafka on {folder}) belongs to another user, who must stop it."
+        ) from error
     return True
 
 
 def status(data_dir: Path) -> Status:
-    """How the broker of ``data_dir`` is. Changes nothing; a folder that does not exist has no running broker."""
+    """How the broker of ``data_dir`` is. Changes nothing; a folder that does not exist has no broker."""
     folder = data_dir.expanduser().resolve()
     state, pid = read_state(folder), _live_pid(folder)
     since = None
@@ -196,19 +203,36 @@ class _Failed(Exception):
 
 
 def _launch(
-    folder: Path, kafka: Distribution, ports: tuple[int, int], heap_mb: int, tie_to_parent: bool, cluster_id: str
+    folder: Path,
+    kafka: Distribution,
+    ports: tuple[int, int],
+    heap_mb: int,
+    tie_to_parent: bool,
+    cluster_id: str,
 ) -> LocalKafka:
     """Start the JVM in its own session and note it in the state file; it need not be ready yet."""
     (folder / config.SERVER_FILE).write_text(config.server_properties(*ports))
     (folder / "log4j2.xml").write_text(config.LOG4J2)
     with contextlib.suppress(FileNotFoundError):  # each run has its own log, and the last run's is kept
         (folder / config.LOG_FILE).replace(folder / "kafka.previous.log")
-    options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:ErrorFile=jvm-crash.log"]
+    options = [
+        f"-Xmx{heap_mb}m",
+        "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:ErrorFile=jvm-crash.log",
+    ]
     options += [f"-Dlog4j2.configurationFile={(folder / 'log4j2.xml').as_uri()}", "-Djava.awt.headless=true"]
     # The absolute path is what tells this broker from any other: see _is_ours.
     command = [*kafka.command(_MAIN, *options), str(folder / config.SERVER_FILE)]
     if tie_to_parent:
-        command = [sys.executable, "-I", "-S", str(Path(watch.__file__).resolve()), str(os.getpid()), *command]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(Path(watch.__file__).resolve()),
+            str(os.getpid()),
+            *command,
+        ]
     with (folder / "console.log").open("wb") as console:
         process = subprocess.Popen(
             command,
@@ -260,7 +284,7 @@ def _answers(port: int) -> bool:
 
 
 def _live_pid(folder: Path) -> int | None:
-    """The pid of the live broker of this folder: the noted one when it is that, else looked for by its command."""
+    """The pid of this folder's live broker: the noted one when it is that, else found by its command."""
     state = read_state(folder)
     if state and _is_ours(state.pid, folder):
         return state.pid
@@ -303,6 +327,8 @@ def _states(pid: int) -> Iterator[str | None]:
 
 def _signal_group(group: int, number: signal.Signals) -> None:
     if group == os.getpgrp():
-        raise LocalKafkaError("The broker is in this process's own group, which a signal to it would end too.")
+        raise LocalKafkaError(
+            "The broker is in this process's own group, which a signal to it would end too."
+        )
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)

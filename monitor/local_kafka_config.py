@@ -1,7 +1,8 @@
 """What the local broker is told, and how its answers are read: text and bytes in, text and bytes out.
 
-Nothing here does I/O. Paths in the broker's settings are relative, since the broker runs inside its data folder:
-so any folder name works (commas and letters outside ASCII too), and the folder can be moved between runs.
+Nothing here does I/O. Paths in the broker's settings are relative, since the broker runs inside its data
+folder: so any folder name works (commas and letters outside ASCII too), and the folder can be moved between
+runs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LOG4J2: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def server_properties(port: int, controller_port: int, log_dir: str = LOG_DIR) -> str:
-    """The broker's settings: one node that is broker and controller, on 127.0.0.1 only, every topic with one replica.
+    """The broker's settings: one node, broker and controller, on 127.0.0.1 only, one replica of every topic.
 
     ``log_dir`` is relative to the data folder.
     """
@@ -66,7 +67,7 @@ def server_properties(port: int, controller_port: int, log_dir: str = LOG_DIR) -
 
 
 def cluster_id_of(meta_properties: str) -> str | None:
-    """The cluster id in the text of a ``meta.properties`` file, or None when it has none (a broken format)."""
+    """The cluster id in the text of a ``meta.properties`` file, or None when it has none (broken)."""
     for line in meta_properties.splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "cluster.id" and value.strip():
@@ -75,7 +76,7 @@ def cluster_id_of(meta_properties: str) -> str | None:
 
 
 def metadata_request() -> bytes:
-    """A Metadata request (version 1) that asks for no topic: the smallest question that needs a working broker."""
+    """A Metadata request (version 1) that asks for no topic: the smallest question for a working broker."""
     client = b"lookup-monitor"
     body = struct.pack(">hhih", _METADATA, 1, 1, len(client)) + client + struct.pack(">i", 0)
     return struct.pack(">i", len(body)) + body
@@ -84,8 +85,8 @@ def metadata_request() -> bytes:
 def brokers_in(response: bytes) -> list[tuple[str, int]]:
     """Host and port of each broker in the answer to :func:`metadata_request` (without its length prefix).
 
-    A KRaft broker lists itself only once the controller lets it serve clients. Raises ValueError when the bytes are
-    not such an answer.
+    A KRaft broker lists itself only once the controller lets it serve clients. Raises ValueError when the
+    bytes are not such an answer.
     """
     brokers = []
     try:
@@ -106,12 +107,12 @@ def brokers_in(response: bytes) -> list[tuple[str, int]]:
 
 
 def bind_failed(output: str) -> bool:
-    """Whether the broker's output says that a port was taken in the moment between our check and its start."""
+    """Whether the broker's output says that a port was taken between our check and its start."""
     return "BindException" in output or "Address already in use" in output
 
 
 def explain_failure(output: str, folder: str, heap_mb: int) -> str:
-    """Why the broker did not start, in words and with what to do; ``output`` is what the JVM and Kafka wrote."""
+    """Why the broker did not start, and what to do; ``output`` is what the JVM and Kafka wrote."""
     tail = "\n".join(f"  {line}" for line in output.splitlines()[-_LAST_LINES:]) or "  (it wrote nothing)"
     if "No space left on device" in output:
         reason = f"The disk of {folder} is full. Free some space, then start again."

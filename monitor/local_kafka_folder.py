@@ -19,7 +19,7 @@ from monitor.local_kafka_dist import Distribution, LocalKafkaError
 
 
 class State(msgspec.Struct, frozen=True):
-    """What ``state.json`` keeps of the last start: for finding the process again and for using the same ports."""
+    """What ``state.json`` keeps of the last start, to find its process and to use its ports again."""
 
     pid: int
     port: int
@@ -45,21 +45,23 @@ def usable_folder(data_dir: Path, min_free_bytes: int) -> Path:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise LocalKafkaError(
-            f"The data folder {folder} cannot be used: {error.strerror}. Choose one you may write to, with --data."
+            f"The data folder {folder} cannot be used: {error.strerror}. "
+            "Choose one you may write to, with --data."
         ) from error
     if free < min_free_bytes:
         raise LocalKafkaError(
             f"The disk of {folder} is nearly full: {free / 1e6:,.0f} MB are free, Kafka needs at least "
-            f"{min_free_bytes / 1e6:,.0f} MB. Free some space, or choose a folder on another disk with --data."
+            f"{min_free_bytes / 1e6:,.0f} MB. Free some space, or choose a folder on another disk (--data)."
         )
     return folder
 
 
 def formatted(folder: Path, kafka: Distribution, deadline: float) -> str:
-    """Format the storage unless it is formatted; returns its cluster id. ``deadline`` is in monotonic seconds.
+    """Format the storage unless it is; returns its cluster id. ``deadline`` is in monotonic seconds.
 
-    It is formatted beside its place and then renamed, so a crash on the way leaves nothing that looks formatted.
-    Raises LocalKafkaError when formatting fails, and when there are topics whose ``meta.properties`` is gone.
+    It is formatted beside its place and then renamed, so a crash on the way leaves nothing that looks
+    formatted. Raises LocalKafkaError when formatting fails, and when there are topics whose
+    ``meta.properties`` is gone.
     """
     target, fresh = folder / config.LOG_DIR, folder / f"{config.LOG_DIR}.formatting"
     with contextlib.suppress(OSError):
@@ -75,7 +77,9 @@ def formatted(folder: Path, kafka: Distribution, deadline: float) -> str:
     # The letter first: an id that began with a dash would be taken for an option.
     cluster_id = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     (folder / "format.properties").write_text(config.server_properties(9092, 9093, fresh.name))
-    command = kafka.command("kafka.tools.StorageTool", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    command = kafka.command(
+        "kafka.tools.StorageTool", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"
+    )
     command += ["format", "--cluster-id", cluster_id, "--config", "format.properties"]
     try:
         result = subprocess.run(
@@ -87,7 +91,9 @@ def formatted(folder: Path, kafka: Distribution, deadline: float) -> str:
             timeout=max(deadline - time.monotonic(), 1),
         )
     except subprocess.TimeoutExpired as error:
-        raise LocalKafkaError(f"Formatting {folder} took too long. Is the machine very busy? Start again.") from error
+        raise LocalKafkaError(
+            f"Formatting {folder} took too long. Is the machine very busy? Start again."
+        ) from error
     if result.returncode:
         output = result.stdout.decode(errors="replace")
         reason = config.explain_failure(output, str(folder), 128)
@@ -123,7 +129,9 @@ def bytes_on_disk(folder: Path) -> int:
 def choose_ports(folder: Path, port: int | None) -> tuple[int, int]:
     """The broker's and the controller's port. Raises LocalKafkaError when the asked one is taken."""
     if port is not None and not _is_free(port):
-        raise LocalKafkaError(f"Port {port} is taken{_holder(port)}. Stop that, or choose another port with --port.")
+        raise LocalKafkaError(
+            f"Port {port} is taken{_holder(port)}. Stop that, or choose another port with --port."
+        )
     last = read_state(folder)
     broker = port if port is not None else last.port if last and _is_free(last.port) else _free_port()
     controller = last.controller_port if last and _is_free(last.controller_port) else _free_port()
@@ -157,7 +165,9 @@ def _holder(port: int) -> str:
     """Which process listens on the port, as words to append; nothing when the system does not tell."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
-            taken = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            taken = (
+                connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            )
             if taken and connection.pid:
                 return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return ""

@@ -1,7 +1,8 @@
-"""Pins the jars of one Kafka version: ``python -m monitor.local_kafka_lock 4.1.2`` writes ``local_kafka.lock.json``.
+"""Pins the jars of one Kafka version in ``local_kafka.lock.json``: ``python -m monitor.local_kafka_lock 4.1.2``.
 
-For whoever moves the project to another Kafka. It asks Maven Central (through jgo) which jars that version needs,
-downloads them and writes down their checksums, so run it on a network you trust and read the change before committing it.
+For whoever moves the project to another Kafka. It asks Maven Central (through jgo) which jars that version
+needs, downloads them and writes down their checksums, so run it on a network you trust and read the change
+before committing it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from monitor.local_kafka_dist import LOCK_FILE, MAVEN_ENV, Jar, Lock, parse_lock
 
 
 def resolve(version: str, repo: Path) -> Lock:
-    """The lock of Kafka ``version``; its jars are downloaded into ``repo``. Raises RuntimeError for an unknown version."""
+    """The lock of Kafka ``version``; its jars go into ``repo``. RuntimeError for an unknown version."""
     url = os.environ.get(MAVEN_ENV) or MAVEN_CENTRAL_URL
     context = MavenContext(repo_cache=repo, remote_repos={"central": url})
-    inputs, needed = context.resolver.resolve([context.create_dependency(f"org.apache.kafka:kafka_2.13:{version}")])
+    inputs, needed = context.resolver.resolve(
+        [context.create_dependency(f"org.apache.kafka:kafka_2.13:{version}")]
+    )
     artifacts = [dependency.artifact for dependency in [*inputs, *needed]]
-    # Kafka's own download has this jar beside it; its POM does not ask for it. Without it Kafka writes no log.
+    # Kafka's own download has this jar; its POM does not ask for it. Without it Kafka writes no log.
     log4j = next(a.version for a in artifacts if a.artifactId == "log4j-core")
     binding = context.create_dependency(f"org.apache.logging.log4j:log4j-slf4j-impl:{log4j}").artifact
     jars = []

@@ -1,11 +1,12 @@
-"""Runs one command for as long as the process that asked for it lives. A program: it needs nothing but Python itself.
+"""Runs one command for as long as the process that asked for it lives. It needs nothing but Python itself.
 
     python local_kafka_watch.py PARENT_PID COMMAND [ARGUMENT ...]
 
-It starts the command in its own process group, prints the command's pid on one line, and looks four times a second
-whether it still has the same parent. The kernel gives an orphan another parent at once, however the parent died, so
-this needs no help from the parent: it works from any thread, and a fork of the parent cannot hide its death (a copied
-pipe end would). When the parent is gone, the command gets SIGTERM, then the group gets SIGKILL.
+It starts the command in its own process group, prints the command's pid on one line, and looks four times a
+second whether it still has the same parent. The kernel gives an orphan another parent at once, however the
+parent died, so this needs no help from the parent: it works from any thread, and a fork of the parent
+cannot hide its death (a copied pipe end would). When the parent is gone, the command gets SIGTERM, then the
+group gets SIGKILL.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class Broken(Exception):
 class Contender:
     """Something that can be measured: a Python module that does a :class:`~bench.peers.meter.Job`.
 
-    ``name`` is short and unique; ``title`` says what it does. ``module`` takes ``--bootstrap --topic --expect
-    --workdir``, and ``options`` on top, and prints one JSON line ``{"lookups": N, "seconds": S, "alerts": A}``.
+    ``name`` is short and unique; ``title`` says what it does. ``module`` takes ``--bootstrap --topic
+    --expect --workdir``, and ``options`` on top, and prints one JSON line of ``lookups, seconds, alerts``.
     ``counts`` tells whether it does the counting job, so that its alerts can be checked.
     """
 
@@ -45,11 +45,13 @@ class Contender:
         return [sys.executable, "-m", self.module, *job, *self.options]
 
 
-def measure(contender: Contender, bootstrap: str, topic: str, expect: int, alerts: int, workdir: Path) -> Result:
+def measure(
+    contender: Contender, bootstrap: str, topic: str, expect: int, alerts: int, workdir: Path
+) -> Result:
     """Run ``contender`` once over the ``expect`` lookups of ``topic``; ``workdir`` is made.
 
-    Raises :class:`Broken` when it fails, when it has not handled every lookup, or when it is a counting contender and
-    raised another number of alerts than ``alerts``.
+    Raises :class:`Broken` when it fails, when it has not handled every lookup, or when it is a counting
+    contender and raised another number of alerts than ``alerts``.
     """
     workdir.mkdir(parents=True)
     timeout = deadline_seconds(expect) + MERCY_SECONDS
@@ -60,22 +62,26 @@ def measure(contender: Contender, bootstrap: str, topic: str, expect: int, alert
 
 
 def read_line(name: str, stdout: str) -> Result:
-    """The result in what a contender printed: its last JSON line. Raises :class:`Broken` when there is none."""
+    """The result a contender printed, its last JSON line. Raises :class:`Broken` when there is none."""
     lines = [line for line in stdout.splitlines() if line.startswith("{")]
     try:
         said: dict[str, Any] = json.loads(lines[-1])
         result = Result(name, int(said["lookups"]), float(said["seconds"]), said["alerts"])
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise Broken(f'{name} printed no line {{"lookups", "seconds", "alerts"}}, but {stdout[-500:]!r}') from error
+        raise Broken(
+            f'{name} printed no line {{"lookups", "seconds", "alerts"}}, but {stdout[-500:]!r}'
+        ) from error
     if result.seconds <= 0:
         raise Broken(f"{name} says it took {result.seconds} seconds: its clock is wrong")
     return result
 
 
 def check(result: Result, expect: int, alerts: int | None) -> None:
-    """Raise :class:`Broken` unless ``result`` has ``expect`` lookups and, if that is not None, ``alerts`` alerts."""
+    """Raise :class:`Broken` unless ``result`` has ``expect`` lookups and ``alerts`` alerts (None: any)."""
     if result.lookups != expect:
-        raise Broken(f"{result.contender} handled {result.lookups:,} lookups of {expect:,}: lost some or counted twice")
+        raise Broken(
+            f"{result.contender} handled {result.lookups:,} of {expect:,} lookups: lost or counted twice"
+        )
     if alerts is not None and result.alerts != alerts:
         raise Broken(f"{result.contender} raised {result.alerts} alerts where a right count gives {alerts}")
 

@@ -5,7 +5,9 @@ It neither parses, counts nor raises alerts, so it is the most that one stock Fa
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 from typing import Any
 
 import mode.loop
@@ -29,15 +31,20 @@ def build(job: Job, meter: Meter) -> faust.Worker:
         datadir=str(job.workdir),
         web_enabled=False,
     )
-    source = app.topic(job.topic, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw")
-    worker = faust.Worker(app, loglevel=logging.WARNING, quiet=True, redirect_stdouts=False)
+    source = app.topic(
+        job.topic, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw"
+    )
+    # Its spinner goes to stderr: stdout is for the result.
+    worker = faust.Worker(app, loglevel=logging.WARNING, stdout=sys.stderr, redirect_stdouts=False)
+
+    stopping: list[asyncio.Future[None]] = []  # kept, for the loop itself holds tasks only weakly
 
     @app.agent(source)
     async def idle(stream: Any) -> None:
         async for _lookup in stream:
             if meter.saw():
                 meter.report(None)
-                app.loop.call_soon(worker.schedule_stop)
+                stopping.append(asyncio.ensure_future(worker.stop()))
 
     return worker
 

@@ -28,7 +28,7 @@ def deadline_seconds(expect: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a contender is asked to do: read ``expect`` lookups of ``topic``, keeping its files in ``workdir``."""
+    """What a contender does: read the ``expect`` lookups of ``topic``, keeping its files in ``workdir``."""
 
     bootstrap: str
     topic: str
@@ -46,8 +46,12 @@ def parse_job(description: str | None) -> Job:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--bootstrap", required=True, help="Kafka, host:port")
     parser.add_argument("--topic", required=True, help="the prefilled topic to read from its beginning")
-    parser.add_argument("--expect", required=True, type=int, help="lookups in the topic; stop after this many")
-    parser.add_argument("--workdir", required=True, type=Path, help="an empty folder; its name must be new to Kafka")
+    parser.add_argument(
+        "--expect", required=True, type=int, help="lookups in the topic; stop after this many"
+    )
+    parser.add_argument(
+        "--workdir", required=True, type=Path, help="an empty folder; its name must be new to Kafka"
+    )
     options = parser.parse_args()
     return Job(options.bootstrap, options.topic, options.expect, options.workdir)
 
@@ -55,8 +59,8 @@ def parse_job(description: str | None) -> Job:
 class Meter:
     """Counts lookups, and takes the time from the first one to the last.
 
-    ``expect`` is how many there are. From its making on, a watchdog ends the process with exit code 3 when
-    :func:`deadline_seconds` have passed: a contender that hangs must not hang the measurement.
+    ``expect`` is how many there are. From its making on, a watchdog ends the process with exit code 3
+    when :func:`deadline_seconds` have passed: a contender that hangs must not hang the measurement.
     """
 
     def __init__(self, expect: int) -> None:
@@ -64,9 +68,9 @@ class Meter:
         self.seen = 0
         self._first = 0.0
         self._last = 0.0
-        self._watchdog = threading.Timer(deadline_seconds(expect), self._give_up)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        watchdog = threading.Timer(deadline_seconds(expect), self._give_up)
+        watchdog.daemon = True  # never cancelled: a contender that hangs while it stops must end too
+        watchdog.start()
 
     def start(self) -> None:
         """Start the clock: the first lookup is here, not yet handled. Later calls change nothing."""
@@ -85,10 +89,13 @@ class Meter:
 
     def report(self, alerts: int | None) -> None:
         """Print the result as one JSON line. ``alerts`` raised, or None when the contender does not count."""
-        self._watchdog.cancel()
         seconds = round(self._last - self._first, 6)
         print(json.dumps({"lookups": self.seen, "seconds": seconds, "alerts": alerts}), flush=True)
 
     def _give_up(self) -> None:
-        print(f"gave up: {self.seen:,} of {self.expect:,} lookups in the time allowed", file=sys.stderr, flush=True)
+        print(
+            f"gave up: {self.seen:,} of {self.expect:,} lookups when the time was over",
+            file=sys.stderr,
+            flush=True,
+        )
         os._exit(TIMED_OUT)

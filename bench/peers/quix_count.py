@@ -1,8 +1,8 @@
 """Quix Streams: parse, count per actor in a tumbling window of event time, alert at the threshold.
 
-As its documentation proposes, with its defaults: JSON deserializer, timestamp extractor, `count().current()`, state in
-RocksDB with a changelog topic, at-least-once, a checkpoint every five seconds. The alerts reported are the ones that
-arrived in its alert topic.
+As its documentation proposes, with its defaults: JSON deserializer, timestamp extractor, `count().current()`,
+state in RocksDB with a changelog topic, at-least-once, a checkpoint every five seconds. The alerts
+reported are the ones that arrived in its alert topic.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def arrived(bootstrap: str, topic: str) -> int:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topic}.counted"})
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        ends = (consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions)
+        ends = (
+            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
+        )
         return sum(high - low for low, high in ends)
     finally:
         consumer.close()

@@ -63,7 +63,7 @@ def _send(settings: Settings, records: Iterable[Out]) -> int:
     return sum(send_chunks(settings, records))
 
 
-def send_chunks(settings: Settings, records: Iterable[Out]) -> Iterator[int]:
+def send_chunks(settings: Settings, records: Iterable[Out], size: int = _CHUNK) -> Iterator[int]:
     """Write records a chunk at a time; yield the size of each chunk when Kafka has it."""
     with kafka_errors(settings.bootstrap), asyncio.Runner() as runner:
 
@@ -75,7 +75,7 @@ def send_chunks(settings: Settings, records: Iterable[Out]) -> Iterator[int]:
         writer = runner.run(connect())
         try:
             iterator = iter(records)
-            while chunk := list(itertools.islice(iterator, _CHUNK)):
+            while chunk := list(itertools.islice(iterator, size)):
                 runner.run(writer.write(chunk))
                 yield len(chunk)
         finally:

@@ -1,0 +1,122 @@
+"""worker, up, demo and doctor: the commands that run the monitor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from kafka import KafkaAdminClient
+from rich.table import Table
+
+from monitor.commands.common import fail, kafka_errors, load_rules, out
+from monitor.commands.ingest import data_home
+from monitor.settings import ENV_PREFIX, Settings
+from monitor.stream import topics
+
+
+def worker() -> None:
+    """Run one worker; start as many as there are partitions, each on its own metrics port."""
+    from monitor.stream.run import run_worker
+
+    settings = Settings()
+    with kafka_errors(settings.bootstrap):
+        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        try:
+            problems = topics.check(admin, settings)
+        finally:
+            admin.close()
+    if problems:
+        raise fail("; ".join(map(str, problems)))
+    rules, refused = load_rules(settings.rules)
+    raise typer.Exit(run_worker(settings, rules, refused))
+
+
+def spawn_worker(settings: Settings, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a worker process with these settings; its output goes to ``log`` or to ours."""
+    environment = dict(os.environ)
+    for name, value in settings.model_dump().items():
+        environment[f"{ENV_PREFIX}{name.upper()}"] = str(value)
+    command = [sys.executable, "-m", "monitor", "worker"]
+    if log is None:
+        return subprocess.Popen(command, env=environment)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        return subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+
+def ensure_topics(settings: Settings) -> None:
+    """Create what is missing; exit with what is wrong if something is."""
+    with kafka_errors(settings.bootstrap):
+        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        try:
+            topics.create(admin, settings)
+            problems = topics.check(admin, settings)
+        finally:
+            admin.close()
+    if problems:
+        raise fail("; ".join(map(str, problems)))
+
+
+def up(
+    workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Kafka's data folder")] = None,
+) -> None:
+    """Run Kafka and workers on this machine until Ctrl-C; a worker that ends is started again."""
+    from monitor import local_kafka
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with ExitStack() as stack:
+        kafka = stack.enter_context(_start_kafka(data or data_home() / "kafka", local_kafka))
+        settings = Settings(bootstrap=kafka.bootstrap)
+        ensure_topics(settings)
+        ports = [settings.metrics_port + number for number in range(workers)]
+        wanted = [settings.model_copy(update={"metrics_port": port}) for port in ports]
+        running = [spawn_worker(each) for each in wanted]
+        out.print(f"Kafka {kafka.bootstrap}; metrics " + ", ".join(f"http://127.0.0.1:{port}/metrics" for port in ports))
+        while not stop.wait(1.0):
+            for number, process in enumerate(running):
+                if process.poll() is not None:
+                    out.print(f"worker {number} ended with code {process.returncode}; starting it again")
+                    running[number] = spawn_worker(wanted[number])
+        stop_workers(running)
+
+
+def _start_kafka(data: Path, local_kafka):  # type: ignore[no-untyped-def]
+    try:
+        return local_kafka.start(data)
+    except local_kafka.LocalKafkaError as error:
+        raise fail(str(error)) from None
+
+
+def stop_workers(running: list[subprocess.Popen[bytes]], timeout: float = 20) -> None:
+    """Ask the workers to stop, and kill those that do not."""
+    for process in running:
+        process.terminate()
+    for process in running:
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def doctor() -> None:
+    """Look at Kafka, topics, lag, rules, clock and versions; say what is wrong and what to do (exit code 1)."""
+    from monitor.doctor import examine
+
+    findings = examine(Settings())
+    table = Table("", "what", "found", "do")
+    for finding in findings:
+        table.add_row("[green]ok[/green]" if finding.ok else "[red]bad[/red]", finding.what, finding.found, finding.advice)
+    out.print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
