@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -102,3 +102,12 @@ def expected_alerts(
     """
     windows = Counter((actor, ts // window_ms) for actor, ts in counted)
     return sum(1 for count in windows.values() if count >= threshold)
+
+
+def tells_right_from_wrong(counted: Sequence[tuple[bytes, int]]) -> bool:
+    """Whether a count that is off by one gives another number of alerts than a right one, in both directions.
+
+    Without windows that only just pass or miss the threshold, the number of alerts would check nothing.
+    """
+    right = expected_alerts(counted)
+    return all(expected_alerts(counted, THRESHOLD + off) != right for off in (-1, 1))

@@ -133,23 +133,7 @@ def start(
         kafka = distribution(say)
         deadline = time.monotonic() + timeout
         cluster_id = formatted(folder, kafka, deadline)
-        for attempt in range(1, _PORT_TRIES + 1):
-            run = _launch(folder, kafka, choose_ports(folder, port), heap_mb, tie_to_parent, cluster_id)
-            try:
-                return _ready(run, deadline, timeout)
-            except _Failed as failed:
-                run.kill()
-                # Between our look at the port and Kafka's bind, another process may take it.
-                if attempt < _PORT_TRIES and config.bind_failed(failed.output):
-                    continue
-                raise LocalKafkaError(
-                    f"Kafka did not start: {failed}. "
-                    f"{config.explain_failure(failed.output, str(folder), heap_mb)}"
-                ) from failed
-            except BaseException:
-                run.kill()  # an interrupt leaves nothing behind
-                raise
-    raise AssertionError("unreachable: the last attempt returns or raises")
+        return _run(folder, kafka, cluster_id, port, heap_mb, tie_to_parent, deadline)
 
 
 def stop(data_dir: Path, timeout: float = STOP_TIMEOUT) -> bool:
@@ -202,6 +186,32 @@ class _Failed(Exception):
         self.output = output
 
 
+def _run(
+    folder: Path,
+    kafka: Distribution,
+    cluster_id: str,
+    port: int | None,
+    heap_mb: int,
+    tie_to_parent: bool,
+    deadline: float,
+) -> LocalKafka:
+    """Launch the broker and wait until it serves clients; nothing is left running when that fails."""
+    for attempt in range(1, _PORT_TRIES + 1):
+        run = _launch(folder, kafka, choose_ports(folder, port), heap_mb, tie_to_parent, cluster_id)
+        try:
+            return _ready(run, deadline)
+        except _Failed as failed:
+            run.kill()
+            # Between our look at the port and Kafka's bind, another process may take it.
+            if attempt == _PORT_TRIES or not config.bind_failed(failed.output):
+                reason = config.explain_failure(failed.output, str(folder), heap_mb)
+                raise LocalKafkaError(f"Kafka did not start: {failed}. {reason}") from failed
+        except BaseException:
+            run.kill()  # an interrupt leaves nothing behind
+            raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
 def _launch(
     folder: Path,
     kafka: Distribution,
@@ -251,7 +261,7 @@ def _launch(
     return LocalKafka(state.bootstrap, folder, pid, cluster_id, process)
 
 
-def _ready(run: LocalKafka, deadline: float, timeout: float) -> LocalKafka:
+def _ready(run: LocalKafka, deadline: float) -> LocalKafka:
     """Wait until the broker answers a client. Raises _Failed when its process ends or the time is up."""
     port = int(run.bootstrap.rpartition(":")[2])
     while time.monotonic() < deadline:
@@ -260,7 +270,7 @@ def _ready(run: LocalKafka, deadline: float, timeout: float) -> LocalKafka:
         if _answers(port):
             return run
         time.sleep(_LOOK_EVERY)
-    raise _Failed(f"it did not answer within {timeout:.0f} s", _output(run.data_dir))
+    raise _Failed("it did not answer in time", _output(run.data_dir))
 
 
 def _output(folder: Path) -> str:

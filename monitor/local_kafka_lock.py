@@ -1,4 +1,4 @@
-"""Pins the jars of one Kafka version in ``local_kafka.lock.json``: ``python -m monitor.local_kafka_lock 4.1.2``.
+"""Pins the jars of one Kafka in ``local_kafka.lock.json``: ``python -m monitor.local_kafka_lock 4.1.2``.
 
 For whoever moves the project to another Kafka. It asks Maven Central (through jgo) which jars that version
 needs, downloads them and writes down their checksums, so run it on a network you trust and read the change

@@ -50,14 +50,18 @@ def alert_topic(job: Job) -> str:
 
 
 def arrived(bootstrap: str, topic: str) -> int:
-    """How many messages are in ``topic``."""
+    """How many messages were ever written to ``topic``.
+
+    Its ends, not what is left in it: Quix stamps an alert with its event time, so Kafka's retention may already
+    have deleted it as old.
+    """
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topic}.counted"})
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         ends = (
             consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
         )
-        return sum(high - low for low, high in ends)
+        return sum(end for _, end in ends)
     finally:
         consumer.close()
 

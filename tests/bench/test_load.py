@@ -8,7 +8,7 @@ from itertools import islice
 import orjson
 import pytest
 
-from bench.load import THRESHOLD, WINDOW_MS, Load, expected_alerts, lookups
+from bench.load import THRESHOLD, WINDOW_MS, Load, expected_alerts, lookups, tells_right_from_wrong
 from bench.peers.contender import Broken, check, read_line
 from bench.report import BROKEN, MET, MISSED, Result, Target, as_json, exit_code, judge, summarise
 from monitor.events import decode
@@ -54,6 +54,14 @@ def test_lookups_are_of_the_size_we_say_and_some_windows_pass_the_threshold() ->
     assert 320 <= sum(len(lookup.value) for lookup in made) / len(made) <= 345
     alerts = expected_alerts((lookup.key, lookup.ts) for lookup in made)
     assert 0 < alerts < 6_000 / THRESHOLD
+
+
+def test_only_windows_at_the_edge_tell_a_right_count_from_one_that_is_off_by_one() -> None:
+    just_missed, just_passed = [(b"missed", 0)] * (THRESHOLD - 1), [(b"passed", 0)] * THRESHOLD
+    assert tells_right_from_wrong(just_missed + just_passed)
+    assert not tells_right_from_wrong(just_missed)
+    assert not tells_right_from_wrong(just_passed)
+    assert not tells_right_from_wrong([(b"far", 0)] * (THRESHOLD + 9))
 
 
 def test_every_lookup_is_one_the_monitor_accepts() -> None:
