@@ -51,7 +51,7 @@ def _kafka(bootstrap: str | None, data_dir: Path) -> Iterator[tuple[str, str]]:
         return
     from monitor import local_kafka  # only here: with --bootstrap the `local` extra is not needed
 
-    with local_kafka.start(data_dir) as kafka:
+    with local_kafka.start(data_dir, say=console.print) as kafka:
         yield kafka.bootstrap, local_kafka.status(data_dir).version or "unknown"
 
 

@@ -196,12 +196,15 @@ def _fetcher(repo: Path, missing: list[Jar], version: str) -> Callable[[Jar], Pa
         try:
             return context.create_dependency(jar.coordinate).artifact.resolve()
         except (requests.RequestException, RuntimeError) as error:
-            raise LocalKafkaError(
+            text = (
                 f"{jar.filename} could not be fetched from {url}.\n"
                 f"The first start downloads Apache Kafka {version} ({_amount(missing)} are missing); "
                 "later starts need no network. Connect to the network and start again; behind a proxy set "
-                f"HTTPS_PROXY, for a mirror of Maven Central set {MAVEN_ENV} to its address.\nThe error was: {error}"
-            ) from error
+                f"HTTPS_PROXY, for a mirror of Maven Central set {MAVEN_ENV} to its address.\n"
+                f"The error was: {error}"
+            )
+            # A mirror's address may carry a name and a password.
+            raise LocalKafkaError(re.sub(r"//[^/@\s]*@", "//", text)) from None
 
     return fetch
 

@@ -52,8 +52,8 @@ def alert_topic(job: Job) -> str:
 def arrived(bootstrap: str, topic: str) -> int:
     """How many messages were ever written to ``topic``.
 
-    Its ends, not what is left in it: Quix stamps an alert with its event time, so Kafka's retention may already
-    have deleted it as old.
+    Its ends, not what is left in it: Quix stamps an alert with its event time, so Kafka's retention may have
+    deleted it as old already.
     """
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topic}.counted"})
     try:
