@@ -1,0 +1,222 @@
+"""The whole way on real Kafka: live = backtest with two workers, kill -9, bad input, metrics."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import psutil
+from conftest import Service, wait_for
+
+from monitor import alerts
+from monitor.backtest import Backtest
+from monitor.commands.ingest import send_chunks, send_events, send_reference
+from monitor.reference import Reference, decode
+from monitor.rules import load_texts, read_dir
+from monitor.simulate import Settings as ForceSettings
+from monitor.simulate import simulate
+from monitor.stream.batches import Out
+from monitor.stream.topics import ALERTS, DLQ, EVENTS, partition_of
+
+
+def world(actors: int, days: int, seed: int = 5) -> tuple[list[bytes], list[bytes]]:
+    """Reference records and lookups."""
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    force = simulate(ForceSettings(seed=seed, days=days, actors=actors, start=start))
+    return [orjson.dumps(record) for record in force.reference], [orjson.dumps(event) for event in force.events()]
+
+
+#: A rule that joins actors and fires often, so that the order of what comes from several partitions is tested hard.
+JOINED = """
+title: Two actors, one subject
+id: 0d3b5a52-5c0e-4c3e-9c56-0f0f4f6f7a11
+correlation:
+  type: value_count
+  rules: [any-unexplained]
+  group-by: [subject.id]
+  timespan: 3d
+  condition: {field: actor.id, gte: 2}
+level: low
+"""
+
+
+def with_joined_rule(service: Service) -> None:
+    folder = service.folder / "rules"
+    shutil.copytree(service.settings.rules, folder)
+    (folder / "joined.yml").write_text(JOINED)
+    service.settings = service.settings.model_copy(update={"rules": folder})
+
+
+def backtest(service: Service, records: list[bytes], raws: list[bytes]) -> dict[str, bytes]:
+    settings = service.settings
+    rules = load_texts(read_dir(settings.rules)).rules
+    run = Backtest(rules, Reference(map(decode, records)), settings.partitions,
+                   lambda actor: partition_of(actor, settings.partitions), settings.quantile)  # fmt: skip
+    return {alert.id: alerts.encode(alert) for alert in run.run(raws, int(time.time() * 1000))}
+
+
+def alerts_of(service: Service) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for record in service.read(ALERTS):
+        value: bytes = record.value  # type: ignore[attr-defined]
+        assert found.setdefault(alerts.decode(value).id, value) == value, "a repeated alert differs"
+    return found
+
+
+def wait_until_equal(service: Service, expected: dict[str, bytes], seconds: float) -> None:
+    found: dict[str, bytes] = {}
+
+    def done() -> bool:
+        nonlocal found
+        found = alerts_of(service)
+        return len(found) >= len(expected)
+
+    wait_for(done, seconds, f"{len(expected)} alerts")
+    assert found.keys() == expected.keys()
+    assert found == expected
+
+
+def test_two_workers_give_the_backtests_alerts_byte_for_byte(service: Service) -> None:
+    records, raws = world(actors=200, days=7)
+    assert len(raws) >= 20_000
+    with_joined_rule(service)
+    expected = backtest(service, records, raws)
+    kinds = {alerts.decode(raw).kind for raw in expected.values()}
+    entities = {alerts.decode(raw).entity.kind for raw in expected.values()}
+    assert kinds == {"rule", "model"}
+    assert entities == {"actor", "subject"}
+    send_reference(service.settings, records)
+    send_events(service.settings, raws)
+    workers = [service.start_worker(), service.start_worker()]
+    wait_until_equal(service, expected, 150)
+    assert all(worker.poll() is None for worker in workers)
+
+
+def test_kill_9_loses_nothing_and_repeats_nothing_different(service: Service) -> None:
+    records, raws = world(actors=120, days=4, seed=6)
+    with_joined_rule(service)
+    expected = backtest(service, records, raws)
+    send_reference(service.settings, records)
+    send_events(service.settings, raws)
+    for share in (0.1, 0.4, 0.7):
+        worker = service.start_worker()
+        wanted = int(share * len(expected))
+        wait_for(lambda wanted=wanted: len(alerts_of(service)) > wanted, 60, "some alerts")  # type: ignore[misc]
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(10)
+    service.start_worker()
+    wait_until_equal(service, expected, 90)
+
+
+GOOD = {"id": "x-1", "time": "2026-11-20T09:15:02+01:00", "system": "bvi", "action": "read", "actor": {"id": "o-1"}}
+BAD: list[tuple[str, bytes | None]] = [
+    ("not-utf8", b'{"id": "\xff"}'),
+    ("not-json", b'{"id": '),
+    ("too-deep", b"[" * 5000),
+    ("too-deep", orjson.dumps({**GOOD, "a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"j": {"k": {"l": {"m":
+                 {"n": {"o": {"p": {"q": 1}}}}}}}}}}}}}}}}})),
+    ("number-out-of-range", orjson.dumps(GOOD)[:-1] + b', "n": 1e999}'),
+    ("number-out-of-range", orjson.dumps(GOOD)[:-1] + b', "n": 123456789012345678901234567890}'),
+    ("missing-field", orjson.dumps({name: value for name, value in GOOD.items() if name != "actor"})),
+    ("wrong-field", orjson.dumps({**GOOD, "action": "steal"})),
+    ("time-without-offset", orjson.dumps({**GOOD, "time": "2026-11-20T09:15:02"})),
+    ("time-too-old", orjson.dumps({**GOOD, "time": "1970-01-01T00:00:00Z"})),
+    ("time-in-future", orjson.dumps({**GOOD, "time": "2099-01-01T00:00:00Z"})),
+    ("empty", b""),
+    ("empty", None),
+    ("not-utf8", gzip.compress(b"garbage")),
+    ("too-large", orjson.dumps({**GOOD, "text": "x" * 70_000})),
+]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def test_bad_input_goes_to_the_dlq_and_the_partition_goes_on(service: Service) -> None:
+    settings = service.settings
+    token = orjson.dumps({"record": "subject", "id": "p-none", "tags": ["honeytoken"]})
+    send_reference(settings, [token])
+    now = int(time.time() * 1000)
+    out = [Out(EVENTS, 0, b"k", raw, now, (("trace", b"t-1"),)) for _, raw in BAD]
+    last = {**GOOD, "id": "after-all", "subject": {"kind": "person", "id": "p-none"}}
+    out.append(Out(EVENTS, 0, b"o-1", orjson.dumps(last), now))
+    assert sum(send_chunks(settings, out)) == len(BAD) + 1
+    port = free_port()
+    service.start_worker(port)
+    found = wait_for(lambda: alerts_of(service), 60, "the alert of the lookup after the bad ones")
+    assert [alerts.decode(raw).events for raw in found.values()] == [["after-all"]]
+    refused: list[Any] = sorted(service.read(DLQ), key=lambda record: int(dict(record.headers)["offset"]))  # type: ignore[attr-defined]
+    headers = [dict(record.headers) for record in refused]
+    assert [one["reason"].decode() for one in headers] == [reason for reason, _ in BAD]
+    assert [record.value for record in refused] == [raw for _, raw in BAD]
+    assert [(one["topic"], one["partition"], one["offset"]) for one in headers] == [
+        (EVENTS.encode(), b"0", str(n).encode()) for n in range(len(BAD))
+    ]
+    check_pages(port)
+    check_dlq_commands(service)
+
+
+def check_pages(port: int) -> None:
+    assert page(port, "/healthz")[0] == 200
+    wait_for(lambda: page(port, "/readyz")[0] == 200, 20, "readiness")
+    text = page(port, "/metrics")[1]
+    assert f'lookup_monitor_events_total{{fate="refused"}} {len(BAD)}.0' in text
+    assert 'lookup_monitor_dlq_total{reason="empty"} 2.0' in text
+    assert 'lookup_monitor_events_total{fate="counted"} 1.0' in text
+    assert "lookup_monitor_end_to_end_seconds_count 1.0" in text
+    for secret in ("o-1", "p-none", "after-all"):
+        assert f'"{secret}"' not in text
+
+
+def check_dlq_commands(service: Service) -> None:
+    listed = service.monitor("dlq", "list", "--reason", "empty")
+    assert listed.returncode == 0
+    assert "2 refused messages" in listed.stdout
+    shown = service.monitor("dlq", "show", "0/1")
+    assert "reason: not-json" in shown.stdout
+    assert '{"id":' in shown.stdout
+    assert service.monitor("dlq", "show", "0/999").returncode == 1
+    replayed = service.monitor("dlq", "replay", "--only", "0/1")
+    assert "1 messages sent" in replayed.stdout
+    again: Any = wait_for(lambda: [r for r in service.read(DLQ) if r.offset == len(BAD)], 30, "the refusal again")  # type: ignore[attr-defined]
+    assert dict(again[0].headers)["original.trace"] == b"t-1"
+
+
+def test_ten_thousand_actors_fit_in_400_megabytes(service: Service) -> None:
+    records, raws = world(actors=10_000, days=1)
+    keep = [raw for raw in raws if orjson.loads(raw)["actor"]["id"]][:120_000]
+    actors = {orjson.loads(raw)["actor"]["id"] for raw in keep}
+    assert len(actors) > 5_000
+    send_reference(service.settings, records)
+    send_events(service.settings, keep)
+    port = free_port()
+    worker = service.start_worker(port)
+
+    def counted() -> bool:
+        lines = page(port, "/metrics")[1].splitlines()
+        values = [float(line.split()[-1]) for line in lines if line.startswith("lookup_monitor_events_total")]
+        return sum(values) >= len(keep)
+
+    wait_for(counted, 120, "all lookups to be counted")
+    assert psutil.Process(worker.pid).memory_info().rss < 400 * 1024 * 1024
