@@ -28,17 +28,20 @@ from bench.report import Result, Target
 PARTITIONS: Final = 4
 
 PEERS: Final = (
-    Contender(
-        "faust-idle", "stock Faust agent that does nothing, raw bytes", "bench.peers.faust_idle", counts=False
-    ),
-    Contender(
-        "quix-count", "Quix Streams: parse, count in a window, alert; changelog", "bench.peers.quix_count"
-    ),
+    Contender("faust-idle", "stock Faust agent that does nothing, raw bytes", "bench.peers.faust_idle", counts=False),
+    Contender("quix-count", "Quix Streams: parse, count in a window, alert; changelog", "bench.peers.quix_count"),
 )
 #: Ours, measured in the same turns as the peers.
-OURS: Final[tuple[Contender, ...]] = ()
+OURS: Final = (
+    Contender("ours-count", "our transport: parse, count in a window, alert; changelog", "bench.ours.count"),
+    Contender("ours-whole", "the whole pipeline: all rules, the model, state", "bench.ours.whole", counts=False),
+)
 #: What ours must reach, each held against one peer.
-TARGETS: Final[tuple[Target, ...]] = ()
+TARGETS: Final = (
+    Target("ours-count", "quix-count", at_least=3),
+    Target("ours-count", "faust-idle", at_least=6),
+    Target("ours-whole", "faust-idle", at_least=0.7),
+)
 
 console = Console()
 
@@ -87,9 +90,7 @@ def _turns(
         for contender in contenders:
             workdir = place / f"{place.name}-{contender.name}-{turn}"
             result = measure(contender, bootstrap, topic, expect, alerts, workdir)
-            console.print(
-                f"{turn}/{repeat} {contender.name}: {result.rate:,.0f} lookups/s ({result.seconds:.2f} s)"
-            )
+            console.print(f"{turn}/{repeat} {contender.name}: {result.rate:,.0f} lookups/s ({result.seconds:.2f} s)")
             yield result
 
 
@@ -138,12 +139,8 @@ def main(
     messages: Annotated[int, typer.Option(min=1_000, help="lookups in the topic")] = 200_000,
     repeat: Annotated[int, typer.Option(min=1, help="runs of each contender, taken in turns")] = 3,
     seed: Annotated[int, typer.Option(help="another seed gives other lookups")] = 1,
-    peers_only: Annotated[
-        bool, typer.Option("--peers-only", help="measure the peers; judge no target")
-    ] = False,
-    bootstrap: Annotated[
-        str | None, typer.Option(help="a Kafka that runs, host:port; else one is started")
-    ] = None,
+    peers_only: Annotated[bool, typer.Option("--peers-only", help="measure the peers; judge no target")] = False,
+    bootstrap: Annotated[str | None, typer.Option(help="a Kafka that runs, host:port; else one is started")] = None,
     json: Annotated[Path | None, typer.Option(help="write everything to this file")] = None,
 ) -> None:
     """Measure ours and the peers side by side, and hold the ratios against the targets."""

@@ -124,9 +124,7 @@ def verdicts_table(verdicts: Iterable[Verdict]) -> Table:
     for verdict in verdicts:
         ratio = "not measured" if verdict.ratio is None else f"{verdict.ratio:.2f}"
         target = verdict.target
-        table.add_row(
-            target.ours, target.peer, ratio, f"≥ {target.at_least:g}", "yes" if verdict.met else "NO"
-        )
+        table.add_row(target.ours, target.peer, ratio, f"≥ {target.at_least:g}", "yes" if verdict.met else "NO")
     return table
 
 

@@ -119,5 +119,9 @@ def json_schema() -> dict[str, Any]:
     (schema,), components = msgspec.json.schema_components([Alert], ref_template="#/$defs/{name}")
     components["Alert"]["properties"]["score"].update(minimum=0, maximum=1)
     components["Alert"]["properties"]["id"]["format"] = "uuid"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lookup.alerts.v1", **schema,
-            "$defs": components}  # fmt: skip
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "lookup.alerts.v1",
+        **schema,
+        "$defs": components,
+    }

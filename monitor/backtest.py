@@ -76,9 +76,7 @@ class Backtest:
             if alert is not None:
                 yield alert
 
-    def _score(
-        self, _: Place, group: str, lookup: dict[str, Any], features: dict[str, float]
-    ) -> Alert | None:
+    def _score(self, _: Place, group: str, lookup: dict[str, Any], features: dict[str, float]) -> Alert | None:
         model = self._models.get(group)
         if model is None:
             model = self._models[group] = PeerModel(quantile=self._quantile)

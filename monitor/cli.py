@@ -14,8 +14,17 @@ from monitor.commands.common import err
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 reference_app = typer.Typer(help="What is known about actors, subjects and cases.", no_args_is_help=True)
 reference_app.command("load")(ingest.reference_load)
-for command in (demo.demo, run.up, run.worker, data.simulate, ingest.ingest, data.backtest, topics.topics, data.schema,
-                run.doctor):  # fmt: skip
+for command in (
+    demo.demo,
+    run.up,
+    run.worker,
+    data.simulate,
+    ingest.ingest,
+    data.backtest,
+    topics.topics,
+    data.schema,
+    run.doctor,
+):
     app.command()(command)
 app.add_typer(reference_app, name="reference")
 app.add_typer(topics.dlq_app, name="dlq")

@@ -24,16 +24,10 @@ app = typer.Typer(help="A real Apache Kafka on this machine: one node, 127.0.0.1
 def default_data_dir(env: Mapping[str, str] = os.environ) -> Path:
     """``lookup-monitor/kafka`` in the user's data folder (``XDG_DATA_HOME``, else ``~/.local/share``)."""
     base = env.get("XDG_DATA_HOME", "")
-    return (
-        (Path(base) if base.startswith("/") else Path.home() / ".local" / "share")
-        / "lookup-monitor"
-        / "kafka"
-    )
+    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "lookup-monitor" / "kafka"
 
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data", help="Folder that keeps topics and logs.", show_default=False)
-]
+DataDir = Annotated[Path | None, typer.Option("--data", help="Folder that keeps topics and logs.", show_default=False)]
 
 
 @app.command()
@@ -57,8 +51,7 @@ def start(
         _fail(error)
     else:
         out.print(
-            f"[green]Kafka runs[/green] at {kafka.bootstrap} (process {kafka.pid}), "
-            f"data in {escape(str(folder))}"
+            f"[green]Kafka runs[/green] at {kafka.bootstrap} (process {kafka.pid}), data in {escape(str(folder))}"
         )
 
 

@@ -92,6 +92,10 @@ def _clock(settings: Settings) -> Finding:
         consumer.close()
     wrong = sum(1 for found in ahead.values() if found is not None and found.offset >= 0)
     if wrong:
-        return Finding("clock", False, "messages were received in this machine's future",
-                       "set the clocks of this machine and of the producers by NTP")  # fmt: skip
+        return Finding(
+            "clock",
+            False,
+            "messages were received in this machine's future",
+            "set the clocks of this machine and of the producers by NTP",
+        )
     return Finding("clock", True, "no message was received in this machine's future")

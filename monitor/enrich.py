@@ -39,8 +39,12 @@ def enrich(lookup: dict[str, Any], reference: Reference) -> dict[str, Any]:
 
 def _add_actor(lookup: dict[str, Any], actor: Actor, reference: Reference, ts: int) -> None:
     # The staff register is right where the event and it differ: the event is what the query system was told.
-    for name, value in (("actor.unit", actor.unit), ("actor.role", actor.role), ("actor.areas", actor.areas),
-                        ("actor.peer_group", actor.peer_group)):  # fmt: skip
+    for name, value in (
+        ("actor.unit", actor.unit),
+        ("actor.role", actor.role),
+        ("actor.areas", actor.areas),
+        ("actor.peer_group", actor.peer_group),
+    ):
         if value is not None:
             lookup[name] = value
     lookup["actor.has_left"] = ts >= reference.left[actor.id]
@@ -52,9 +56,13 @@ def _add_actor(lookup: dict[str, Any], actor: Actor, reference: Reference, ts: i
 
 
 def _add_subject(lookup: dict[str, Any], subject: Subject) -> None:
-    for name, value in (("subject.kind", subject.kind), ("subject.area", subject.area),
-                        ("subject.owner", subject.owner), ("subject.address", subject.address),
-                        ("subject.tags", subject.tags)):  # fmt: skip
+    for name, value in (
+        ("subject.kind", subject.kind),
+        ("subject.area", subject.area),
+        ("subject.owner", subject.owner),
+        ("subject.address", subject.address),
+        ("subject.tags", subject.tags),
+    ):
         if value is not None:
             lookup[name] = value
 
@@ -128,9 +136,7 @@ def _case_names(cases: dict[str, Timed] | None, actor: Actor, unit: str | None, 
     return names
 
 
-def _dispatch_names(
-    lookup: dict[str, Any], actor: Actor, unit: str | None, reference: Reference, ts: int
-) -> set[str]:
+def _dispatch_names(lookup: dict[str, Any], actor: Actor, unit: str | None, reference: Reference, ts: int) -> set[str]:
     names: set[str] = set()
     subject_id, area = lookup.get("subject.id"), lookup.get("subject.area")
     by_unit = reference.dispatches_by_unit.get(unit) if unit is not None else None

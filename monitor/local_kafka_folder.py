@@ -45,8 +45,7 @@ def usable_folder(data_dir: Path, min_free_bytes: int) -> Path:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise LocalKafkaError(
-            f"The data folder {folder} cannot be used: {error.strerror}. "
-            "Choose one you may write to, with --data."
+            f"The data folder {folder} cannot be used: {error.strerror}. Choose one you may write to, with --data."
         ) from error
     if free < min_free_bytes:
         raise LocalKafkaError(
@@ -77,9 +76,7 @@ def formatted(folder: Path, kafka: Distribution, deadline: float) -> str:
     # The letter first: an id that began with a dash would be taken for an option.
     cluster_id = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     (folder / "format.properties").write_text(config.server_properties(9092, 9093, fresh.name))
-    command = kafka.command(
-        "kafka.tools.StorageTool", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"
-    )
+    command = kafka.command("kafka.tools.StorageTool", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
     command += ["format", "--cluster-id", cluster_id, "--config", "format.properties"]
     try:
         result = subprocess.run(
@@ -91,9 +88,7 @@ def formatted(folder: Path, kafka: Distribution, deadline: float) -> str:
             timeout=max(deadline - time.monotonic(), 1),
         )
     except subprocess.TimeoutExpired as error:
-        raise LocalKafkaError(
-            f"Formatting {folder} took too long. Is the machine very busy? Start again."
-        ) from error
+        raise LocalKafkaError(f"Formatting {folder} took too long. Is the machine very busy? Start again.") from error
     if result.returncode:
         output = result.stdout.decode(errors="replace")
         reason = config.explain_failure(output, str(folder), 128)
@@ -129,9 +124,7 @@ def bytes_on_disk(folder: Path) -> int:
 def choose_ports(folder: Path, port: int | None) -> tuple[int, int]:
     """The broker's and the controller's port. Raises LocalKafkaError when the asked one is taken."""
     if port is not None and not _is_free(port):
-        raise LocalKafkaError(
-            f"Port {port} is taken{_holder(port)}. Stop that, or choose another port with --port."
-        )
+        raise LocalKafkaError(f"Port {port} is taken{_holder(port)}. Stop that, or choose another port with --port.")
     last = read_state(folder)
     broker = port if port is not None else last.port if last and _is_free(last.port) else _free_port()
     controller = last.controller_port if last and _is_free(last.controller_port) else _free_port()
@@ -165,9 +158,7 @@ def _holder(port: int) -> str:
     """Which process listens on the port, as words to append; nothing when the system does not tell."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
-            taken = (
-                connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
-            )
+            taken = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
             if taken and connection.pid:
                 return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return ""

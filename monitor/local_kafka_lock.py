@@ -24,9 +24,7 @@ def resolve(version: str, repo: Path) -> Lock:
     """The lock of Kafka ``version``; its jars go into ``repo``. RuntimeError for an unknown version."""
     url = os.environ.get(MAVEN_ENV) or MAVEN_CENTRAL_URL
     context = MavenContext(repo_cache=repo, remote_repos={"central": url})
-    inputs, needed = context.resolver.resolve(
-        [context.create_dependency(f"org.apache.kafka:kafka_2.13:{version}")]
-    )
+    inputs, needed = context.resolver.resolve([context.create_dependency(f"org.apache.kafka:kafka_2.13:{version}")])
     artifacts = [dependency.artifact for dependency in [*inputs, *needed]]
     # Kafka's own download has this jar; its POM does not ask for it. Without it Kafka writes no log.
     log4j = next(a.version for a in artifacts if a.artifactId == "log4j-core")

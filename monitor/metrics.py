@@ -27,20 +27,38 @@ class Metrics:
         self.events = Counter(name + "events", "Lookups by what became of them", ["fate"], registry=self.registry)
         self.alerts = Counter(name + "alerts", "Alerts written", ["rule", "level"], registry=self.registry)
         self.dlq = Counter(name + "dlq", "Messages refused, by reason", ["reason"], registry=self.registry)
-        self.lateness = Histogram(name + "lateness_seconds", "How long after its own time a lookup was received",
-                                  buckets=_LATENESS, registry=self.registry)  # fmt: skip
-        self.latency = Histogram(name + "end_to_end_seconds", "From a lookup's receipt by Kafka to its alert in Kafka",
-                                 buckets=_SECONDS, registry=self.registry)  # fmt: skip
+        self.lateness = Histogram(
+            name + "lateness_seconds",
+            "How long after its own time a lookup was received",
+            buckets=_LATENESS,
+            registry=self.registry,
+        )
+        self.latency = Histogram(
+            name + "end_to_end_seconds",
+            "From a lookup's receipt by Kafka to its alert in Kafka",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self.lag = Gauge(name + "lag", "Messages not yet read", ["stage", "partition"], registry=self.registry)
-        self.progress = Gauge(name + "last_progress_timestamp_seconds", "When a partition last moved on",
-                              ["stage", "partition"], registry=self.registry)  # fmt: skip
+        self.progress = Gauge(
+            name + "last_progress_timestamp_seconds",
+            "When a partition last moved on",
+            ["stage", "partition"],
+            registry=self.registry,
+        )
         self.held = Gauge(name + "held", "Lookups waiting for their order", ["stage"], registry=self.registry)
-        self.rule_time = Histogram(name + "rule_seconds", "Rules and features on one lookup (mean of a chunk)",
-                                   buckets=_STEP, registry=self.registry)  # fmt: skip
-        self.model_time = Histogram(name + "model_seconds", "The model on one lookup (mean of a chunk)",
-                                    buckets=_STEP, registry=self.registry)  # fmt: skip
-        self.retries = Counter(name + "write_retries", "Writes to Kafka that had to be repeated", ["stage"],
-                               registry=self.registry)  # fmt: skip
+        self.rule_time = Histogram(
+            name + "rule_seconds",
+            "Rules and features on one lookup (mean of a chunk)",
+            buckets=_STEP,
+            registry=self.registry,
+        )
+        self.model_time = Histogram(
+            name + "model_seconds", "The model on one lookup (mean of a chunk)", buckets=_STEP, registry=self.registry
+        )
+        self.retries = Counter(
+            name + "write_retries", "Writes to Kafka that had to be repeated", ["stage"], registry=self.registry
+        )
         self.reference = Gauge(name + "reference_records", "Reference records known", registry=self.registry)
         self.bad_reference = Counter(name + "reference_refused", "Reference records refused", registry=self.registry)
         self.bad_state = Counter(name + "state_refused", "Saved states that could not be read", registry=self.registry)

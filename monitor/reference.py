@@ -119,8 +119,12 @@ class Link(msgspec.Struct, tag_field="record", tag="link"):
 
 Record = Actor | Unit | Subject | Case | Dispatch | Watch | Shift | Link
 _decoder: Final = msgspec.json.Decoder(Record)
-_TIMED: Final = {"case": ("opened", "closed"), "dispatch": ("from_", "to"), "watch": ("from_", "to"),
-                 "shift": ("from_", "to")}  # fmt: skip
+_TIMED: Final = {
+    "case": ("opened", "closed"),
+    "dispatch": ("from_", "to"),
+    "watch": ("from_", "to"),
+    "shift": ("from_", "to"),
+}
 
 
 class Timed(msgspec.Struct, gc=False):
@@ -138,7 +142,8 @@ class Timed(msgspec.Struct, gc=False):
 def decode(raw: bytes) -> Record:
     """Decode one record of JSON. Raises :class:`BadRecord` with what is wrong."""
     try:
-        return _decoder.decode(raw)
+        record: Record = _decoder.decode(raw)
+        return record
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRecord(str(error)) from None
 
@@ -198,6 +203,7 @@ class Reference:
             case Subject():
                 self.subjects[record.id] = record
             case Case():
+                assert timed is not None  # a case always has a span
                 self.cases[record.id] = timed
                 self._index(self.cases_by_subject, record.subjects, record.id, timed)
             case _:
@@ -292,5 +298,9 @@ def _leave(actor: Actor) -> list[tuple[int, int]]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of ``lookup.reference.v1``."""
     (schema,), components = msgspec.json.schema_components([Record], ref_template="#/$defs/{name}")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lookup.reference.v1", **schema,
-            "$defs": components}  # fmt: skip
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "lookup.reference.v1",
+        **schema,
+        "$defs": components,
+    }

@@ -45,9 +45,7 @@ class Contender:
         return [sys.executable, "-m", self.module, *job, *self.options]
 
 
-def measure(
-    contender: Contender, bootstrap: str, topic: str, expect: int, alerts: int, workdir: Path
-) -> Result:
+def measure(contender: Contender, bootstrap: str, topic: str, expect: int, alerts: int, workdir: Path) -> Result:
     """Run ``contender`` once over the ``expect`` lookups of ``topic``; ``workdir`` is made.
 
     Raises :class:`Broken` when it fails, when it has not handled every lookup, or when it is a counting
@@ -68,9 +66,7 @@ def read_line(name: str, stdout: str) -> Result:
         said: dict[str, Any] = json.loads(lines[-1])
         result = Result(name, int(said["lookups"]), float(said["seconds"]), said["alerts"])
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise Broken(
-            f'{name} printed no line {{"lookups", "seconds", "alerts"}}, but {stdout[-500:]!r}'
-        ) from error
+        raise Broken(f'{name} printed no line {{"lookups", "seconds", "alerts"}}, but {stdout[-500:]!r}') from error
     if result.seconds <= 0:
         raise Broken(f"{name} says it took {result.seconds} seconds: its clock is wrong")
     return result
@@ -79,9 +75,7 @@ def read_line(name: str, stdout: str) -> Result:
 def check(result: Result, expect: int, alerts: int | None) -> None:
     """Raise :class:`Broken` unless ``result`` has ``expect`` lookups and ``alerts`` alerts (None: any)."""
     if result.lookups != expect:
-        raise Broken(
-            f"{result.contender} handled {result.lookups:,} of {expect:,} lookups: lost or counted twice"
-        )
+        raise Broken(f"{result.contender} handled {result.lookups:,} of {expect:,} lookups: lost or counted twice")
     if alerts is not None and result.alerts != alerts:
         raise Broken(f"{result.contender} raised {result.alerts} alerts where a right count gives {alerts}")
 

@@ -31,15 +31,13 @@ def build(job: Job, meter: Meter) -> faust.Worker:
         datadir=str(job.workdir),
         web_enabled=False,
     )
-    source = app.topic(
-        job.topic, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw"
-    )
+    source = app.topic(job.topic, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw")
     # Its spinner goes to stderr: stdout is for the result.
     worker = faust.Worker(app, loglevel=logging.WARNING, stdout=sys.stderr, redirect_stdouts=False)
 
     stopping: list[asyncio.Future[None]] = []  # kept, for the loop itself holds tasks only weakly
 
-    @app.agent(source)
+    @app.agent(source)  # type: ignore[untyped-decorator]
     async def idle(stream: Any) -> None:
         async for _lookup in stream:
             if meter.saw():

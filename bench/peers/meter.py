@@ -46,12 +46,8 @@ def parse_job(description: str | None) -> Job:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--bootstrap", required=True, help="Kafka, host:port")
     parser.add_argument("--topic", required=True, help="the prefilled topic to read from its beginning")
-    parser.add_argument(
-        "--expect", required=True, type=int, help="lookups in the topic; stop after this many"
-    )
-    parser.add_argument(
-        "--workdir", required=True, type=Path, help="an empty folder; its name must be new to Kafka"
-    )
+    parser.add_argument("--expect", required=True, type=int, help="lookups in the topic; stop after this many")
+    parser.add_argument("--workdir", required=True, type=Path, help="an empty folder; its name must be new to Kafka")
     options = parser.parse_args()
     return Job(options.bootstrap, options.topic, options.expect, options.workdir)
 

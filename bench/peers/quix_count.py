@@ -58,9 +58,7 @@ def arrived(bootstrap: str, topic: str) -> int:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topic}.counted"})
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        ends = (
-            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
-        )
+        ends = (consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions)
         return sum(end for _, end in ends)
     finally:
         consumer.close()

@@ -20,9 +20,7 @@ BATCHES_IN_FLIGHT: Final = 256
 async def prefill(bootstrap: str, topic: str, partitions: int, lookups: Iterable[Lookup]) -> int:
     """Make ``topic`` and write ``lookups`` to it, partitioned as Kafka does by key; how many there were."""
     await _create(bootstrap, topic, partitions)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, max_batch_size=BATCH_BYTES, enable_idempotence=True
-    )
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=BATCH_BYTES, enable_idempotence=True)
     await producer.start()
     try:
         return await _write(producer, topic, partitions, lookups)

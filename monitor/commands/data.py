@@ -79,8 +79,9 @@ def backtest(
     settings = Settings()
     ruleset, problems = load_rules(rules or settings.rules)
     known, refused = load_reference(reference_file)
-    run = Backtest(ruleset, known, settings.partitions, lambda actor: partition_of(actor, settings.partitions),
-                   settings.quantile)  # fmt: skip
+    run = Backtest(
+        ruleset, known, settings.partitions, lambda actor: partition_of(actor, settings.partitions), settings.quantile
+    )
     began, found = time.perf_counter(), []
     size = events_file.stat().st_size if events_file.exists() else 0
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=out, transient=True) as progress:

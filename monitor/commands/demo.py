@@ -71,7 +71,9 @@ def demo(
         settings = Settings(bootstrap=kafka.bootstrap, metrics_port=port, metrics_host="127.0.0.1")
         ensure_topics(settings)
         count = send_reference(settings, (orjson.dumps(record) for record in force.reference))
-        out.print(f"Kafka {kafka.bootstrap} · metrics http://127.0.0.1:{port}/metrics · {actors} actors, {count:,} records")
+        out.print(
+            f"Kafka {kafka.bootstrap} · metrics http://127.0.0.1:{port}/metrics · {actors} actors, {count:,} records"
+        )
         process = spawn_worker(settings, folder / "worker.log")
         stack.callback(stop_workers, [process])
         for target in (_read_alerts, _feed):
@@ -113,7 +115,9 @@ def _feed(scene: Scene, settings: Settings, force: Any, seconds: int, rate: int)
 
 
 def _read_alerts(scene: Scene, settings: Settings, *_: Any) -> None:
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     consumer.assign([TopicPartition(ALERTS, number) for number in range(settings.partitions)])
     while not scene.stop.is_set():
         for records in consumer.poll(timeout_ms=200).values():
@@ -140,8 +144,11 @@ def _show(scene: Scene, seconds: int, plain: bool, process: Any) -> None:
                 live.update(_picture(scene))
             else:
                 for alert in list(scene.alerts.values())[shown:count]:
-                    out.print(f"{alert.time} {alert.rule.level:8} {_title(alert)} · {alert.entity.id}: {alert.reasons[0]}",
-                              markup=False, soft_wrap=True)  # fmt: skip
+                    out.print(
+                        f"{alert.time} {alert.rule.level:8} {_title(alert)} · {alert.entity.id}: {alert.reasons[0]}",
+                        markup=False,
+                        soft_wrap=True,
+                    )
                 shown = count
             if scene.fed_all.is_set() and time.monotonic() - quiet_since > 6 and (count or _waited(scene, seconds)):
                 break
@@ -159,8 +166,14 @@ def _picture(scene: Scene) -> Group:
     elapsed = time.monotonic() - scene.began
     table = Table("time", "level", "typology", "rule", "about", "why")
     for alert in list(scene.alerts.values())[-15:]:
-        table.add_row(alert.time[:19], alert.rule.level, alert.rule.typology or "model", alert.rule.title,
-                      f"{alert.entity.kind} {alert.entity.id}", alert.reasons[0] if alert.reasons else "")  # fmt: skip
+        table.add_row(
+            alert.time[:19],
+            alert.rule.level,
+            alert.rule.typology or "model",
+            alert.rule.title,
+            f"{alert.entity.kind} {alert.entity.id}",
+            alert.reasons[0] if alert.reasons else "",
+        )
     status = f"{elapsed:.0f} s · {len(scene.fed):,} lookups fed ({len(scene.fed) / max(elapsed, 1):,.0f}/s) · {len(scene.alerts):,} alerts"
     return Group(status, table)
 
@@ -173,8 +186,10 @@ def _summary(scene: Scene, force: Any) -> None:
     right = sum(1 for alert in scene.alerts.values() if misuse & set(alert.events))
     levels = Counter(alert.rule.level for alert in scene.alerts.values())
     first = "–" if scene.first_alert is None else f"{scene.first_alert:.1f} s after the start"
-    out.print(f"{len(scene.fed):,} lookups · {len(scene.alerts):,} alerts ({dict(levels)}), {right:,} of them about hidden misuse "
-              f"· {scene.repeats} repeats · first alert {first}")  # fmt: skip
+    out.print(
+        f"{len(scene.fed):,} lookups · {len(scene.alerts):,} alerts ({dict(levels)}), {right:,} of them about hidden misuse "
+        f"· {scene.repeats} repeats · first alert {first}"
+    )
 
 
 def _free_port() -> int:

@@ -163,7 +163,9 @@ def _from_csv(lines: Iterable[bytes], mapping: Mapping[str, str]) -> Iterator[by
     reader = csv.DictReader(line.decode("utf-8", "surrogateescape") for line in lines)
     missing = set(mapping.values()) - set(reader.fieldnames or ())
     if missing:
-        raise fail(f"the CSV file has no column {', '.join(sorted(missing))}; it has {', '.join(reader.fieldnames or ())}")
+        raise fail(
+            f"the CSV file has no column {', '.join(sorted(missing))}; it has {', '.join(reader.fieldnames or ())}"
+        )
     for row in reader:
         event: dict[str, Any] = {}
         for field, column in mapping.items():

@@ -72,8 +72,8 @@ def up(
     from monitor import local_kafka
 
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for wanted_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted_signal, lambda *_: stop.set())
     with ExitStack() as stack:
         kafka = stack.enter_context(_start_kafka(data or data_home() / "kafka", local_kafka))
         settings = Settings(bootstrap=kafka.bootstrap)
@@ -81,7 +81,9 @@ def up(
         ports = [settings.metrics_port + number for number in range(workers)]
         wanted = [settings.model_copy(update={"metrics_port": port}) for port in ports]
         running = [spawn_worker(each) for each in wanted]
-        out.print(f"Kafka {kafka.bootstrap}; metrics " + ", ".join(f"http://127.0.0.1:{port}/metrics" for port in ports))
+        out.print(
+            f"Kafka {kafka.bootstrap}; metrics " + ", ".join(f"http://127.0.0.1:{port}/metrics" for port in ports)
+        )
         while not stop.wait(1.0):
             for number, process in enumerate(running):
                 if process.poll() is not None:
@@ -116,7 +118,9 @@ def doctor() -> None:
     findings = examine(Settings())
     table = Table("", "what", "found", "do")
     for finding in findings:
-        table.add_row("[green]ok[/green]" if finding.ok else "[red]bad[/red]", finding.what, finding.found, finding.advice)
+        table.add_row(
+            "[green]ok[/green]" if finding.ok else "[red]bad[/red]", finding.what, finding.found, finding.advice
+        )
     out.print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -15,7 +15,9 @@ from monitor.settings import Settings
 from monitor.stream import topics as topic_list
 from monitor.stream.topics import DLQ, EVENTS
 
-dlq_app = typer.Typer(help="Messages that intake refused: look at them, and send them again after a fix.", no_args_is_help=True)
+dlq_app = typer.Typer(
+    help="Messages that intake refused: look at them, and send them again after a fix.", no_args_is_help=True
+)
 
 
 def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, only compare")] = False) -> None:
@@ -39,7 +41,9 @@ def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, 
 
 def _refused(settings: Settings) -> Iterator[Any]:
     """Every message in the DLQ now, partition by partition."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     try:
         parts = [TopicPartition(DLQ, number) for number in sorted(consumer.partitions_for_topic(DLQ) or ())]
         if not parts:
@@ -70,7 +74,9 @@ def dlq_list(reason: Annotated[str | None, typer.Option(help="only those refused
             if reason is None or found.get("reason") == reason:
                 count += 1
                 origin = f"{found.get('topic')}/{found.get('partition')}/{found.get('offset')}"
-                table.add_row(f"{record.partition}/{record.offset}", found.get("reason", "?"), origin, found.get("detail", ""))
+                table.add_row(
+                    f"{record.partition}/{record.offset}", found.get("reason", "?"), origin, found.get("detail", "")
+                )
     out.print(table)
     out.print(f"{count:,} refused messages")
 
@@ -103,10 +109,20 @@ def dlq_replay(
             sent = []
             for record in list(_refused(settings)):
                 if _is_wanted(record, reason, place):
-                    headers = [(name.removeprefix("original."), value) for name, value in record.headers or ()
-                               if name.startswith("original.")]  # fmt: skip
-                    sent.append(producer.send(EVENTS, key=record.key, value=record.value, headers=headers,
-                                              timestamp_ms=int(time.time() * 1000)))  # fmt: skip
+                    headers = [
+                        (name.removeprefix("original."), value)
+                        for name, value in record.headers or ()
+                        if name.startswith("original.")
+                    ]
+                    sent.append(
+                        producer.send(
+                            EVENTS,
+                            key=record.key,
+                            value=record.value,
+                            headers=headers,
+                            timestamp_ms=int(time.time() * 1000),
+                        )
+                    )
             producer.flush()
             for future in sent:
                 future.get(timeout=30)

@@ -17,4 +17,6 @@ def top_features(model: PeerModel, vector: Mapping[str, float], count: int = 3) 
     falls = {name: full - model.score({**vector, name: model.means[name]}) for name in vector}
     apart = {name: vector[name] - model.means[name] for name in vector}
     ranked = sorted(vector, key=lambda name: (-max(falls[name], 0.0), -apart[name], name))
-    return [f"{WORDS[name]} ({vector[name]:.2f}; usual in the group: {model.means[name]:.2f})" for name in ranked[:count]]
+    return [
+        f"{WORDS[name]} ({vector[name]:.2f}; usual in the group: {model.means[name]:.2f})" for name in ranked[:count]
+    ]

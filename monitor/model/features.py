@@ -45,6 +45,19 @@ WORDS: Final[dict[str, str]] = {
 FEATURES: Final = tuple(WORDS)
 
 
+_SHARES: Final[tuple[str, ...]] = (
+    "unexplained",
+    "bad_purpose",
+    "out_of_area",
+    "off_shift",
+    "sensitive",
+    "related",
+    "new_subjects",
+    "systems",
+    "new_terminal",
+)
+
+
 class FeatureState(msgspec.Struct, array_like=True):
     """What is kept of one actor, some 300 bytes. ``shares`` are in the order of :data:`_SHARES`."""
 
@@ -55,11 +68,6 @@ class FeatureState(msgspec.Struct, array_like=True):
     subjects: list[int] = []
     terminals: list[int] = []
     systems: list[int] = []
-
-
-_SHARES: Final = (
-    "unexplained", "bad_purpose", "out_of_area", "off_shift", "sensitive", "related", "new_subjects", "systems", "new_terminal",
-)  # fmt: skip
 
 
 def observe(state: FeatureState, lookup: Mapping[str, Any]) -> dict[str, float]:

@@ -142,12 +142,25 @@ class PeerModel:
 
     def to_bytes(self) -> bytes:
         """All that was learned, as MessagePack. No pickle: nothing from Kafka may run code (promise 4)."""
-        ranges = [(self._scaler.min[name].get(), self._scaler.max[name].get()) for name in FEATURES] if self.seen else []
+        ranges = (
+            [(self._scaler.min[name].get(), self._scaler.max[name].get()) for name in FEATURES] if self.seen else []
+        )
         masses = [[(node.l_mass, node.r_mass) for node in nodes] for nodes in self._trees._tree_nodes]
         return msgspec.msgpack.encode(
-            _Saved(MODEL_VERSION, self.quantile.q, self.seen, self._trees.counter, self._trees._first_window, ranges, masses,
-                   self.quantile.counts, self.quantile._since, self.quantile.value, self._alerted,
-                   list(self.means.values()))  # fmt: skip
+            _Saved(
+                MODEL_VERSION,
+                self.quantile.q,
+                self.seen,
+                self._trees.counter,
+                self._trees._first_window,
+                ranges,
+                masses,
+                self.quantile.counts,
+                self.quantile._since,
+                self.quantile.value,
+                self._alerted,
+                list(self.means.values()),
+            )
         )
 
     @classmethod

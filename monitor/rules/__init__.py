@@ -4,5 +4,15 @@ from monitor.rules.load import LoadReport, RuleProblem, load_texts, read_dir
 from monitor.rules.model import Correlation, Detection, Entry, Firing, Window
 from monitor.rules.ruleset import RuleSet
 
-__all__ = ["Correlation", "Detection", "Entry", "Firing", "LoadReport", "RuleProblem", "RuleSet", "Window", "load_texts",
-           "read_dir"]  # fmt: skip
+__all__ = [
+    "Correlation",
+    "Detection",
+    "Entry",
+    "Firing",
+    "LoadReport",
+    "RuleProblem",
+    "RuleSet",
+    "Window",
+    "load_texts",
+    "read_dir",
+]

@@ -16,10 +16,21 @@ MAX_ENTRIES: Final = 10_000
 MAX_EVIDENCE: Final = 100
 _TS: Final = attrgetter("ts")
 OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
-    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le, "eq": operator.eq, "neq": operator.ne,
-}  # fmt: skip
-_WORDS: Final = {"gt": "more than", "gte": "{} or more", "lt": "less than", "lte": "{} or less", "eq": "exactly",
-                 "neq": "not"}  # fmt: skip
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
+_WORDS: Final = {
+    "gt": "more than",
+    "gte": "{} or more",
+    "lt": "less than",
+    "lte": "{} or less",
+    "eq": "exactly",
+    "neq": "not",
+}
 _UNITS: Final = (("day", 24 * _HOUR), ("hour", _HOUR), ("minute", 60_000), ("second", 1000))
 
 
@@ -87,8 +98,13 @@ def observe(rule: Correlation, group: tuple[tuple[str, str], ...], window: Windo
 
 def _entry(rule: Correlation, lookup: Lookup) -> Entry:
     value = lookup.get(rule.field) if rule.field is not None else None
-    return Entry(lookup["ts"], lookup["id"], lookup["actor.id"], lookup.get("subject.id"),
-                 None if value is None else key_of(value))  # fmt: skip
+    return Entry(
+        lookup["ts"],
+        lookup["id"],
+        lookup["actor.id"],
+        lookup.get("subject.id"),
+        None if value is None else key_of(value),
+    )
 
 
 def _ask(

@@ -26,14 +26,33 @@ from monitor.rules.model import Correlation, Detection
 from monitor.rules.ruleset import RuleSet
 
 TYPOLOGIES: Final = (
-    "curiosity", "friend-favour", "self-and-kin", "followed-check", "investigation-check", "outside-work-area",
-    "bulk-harvest", "low-and-slow", "grooming-slope", "sleeper", "support-staff", "shared-interest", "account-misuse",
-    "honeytoken", "leak-trace",
-)  # fmt: skip
+    "curiosity",
+    "friend-favour",
+    "self-and-kin",
+    "followed-check",
+    "investigation-check",
+    "outside-work-area",
+    "bulk-harvest",
+    "low-and-slow",
+    "grooming-slope",
+    "sleeper",
+    "support-staff",
+    "shared-interest",
+    "account-misuse",
+    "honeytoken",
+    "leak-trace",
+)
 LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 CATEGORY: Final = "lookup"
-_SPAN_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "M": 2_592_000_000,
-                   "y": 31_536_000_000}  # fmt: skip
+_SPAN_MS: Final = {
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+    "M": 2_592_000_000,
+    "y": 31_536_000_000,
+}
 
 
 class RuleProblem(msgspec.Struct, frozen=True):
@@ -145,8 +164,9 @@ def _check_common(rule: dict[str, Any], seen: dict[str, str], path: str) -> None
     try:
         uuid.UUID(rule["id"])
     except ValueError:
-        raise _Wrong(f"id {rule['id']} is not a UUID", f"for instance {uuid.uuid5(uuid.NAMESPACE_OID, rule['title'])}",
-                     ("id",)) from None  # fmt: skip
+        raise _Wrong(
+            f"id {rule['id']} is not a UUID", f"for instance {uuid.uuid5(uuid.NAMESPACE_OID, rule['title'])}", ("id",)
+        ) from None
     for key in (rule["id"], rule.get("name")):
         if key is not None and key in seen:
             raise _Wrong(f"{key} is used in {seen[key]} already", "ids and names must differ", ("id",))
@@ -184,8 +204,9 @@ def _detection(rule: dict[str, Any]) -> Detection:
         raise _Wrong("logsource is not that of lookups", f"write `logsource: {{category: {CATEGORY}}}`", ("logsource",))
     detection = rule.get("detection")
     if not isinstance(detection, dict) or "condition" not in detection:
-        raise _Wrong("detection with a condition is missing", "name selections and combine them in `condition`",
-                     ("detection",))  # fmt: skip
+        raise _Wrong(
+            "detection with a condition is missing", "name selections and combine them in `condition`", ("detection",)
+        )
     known = ("title", "id", "name", "status", "level", "logsource", "detection", "description")
     try:
         parsed = SigmaRule.from_dict({name: rule[name] for name in known if name in rule})
@@ -216,7 +237,8 @@ def _correlations(
 ) -> tuple[list[Correlation], set[str]]:
     """The correlations, and the ids of the detections that are only their parts and do not alert by themselves."""
     known = {key: rule for rule in detections for key in (rule.id, rule.name) if key is not None}
-    found, silent = [], set()
+    found: list[Correlation] = []
+    silent: set[str] = set()
     for document in waiting:
         try:
             rule = _correlation(document.plain, known)
@@ -235,7 +257,9 @@ def _correlation(rule: dict[str, Any], known: dict[str, Detection]) -> Correlati
         raise _Wrong("correlation must be a mapping", "", ("correlation",))
     kind = body.get("type")
     if kind not in TYPES:
-        raise _Wrong(f"correlation type {kind} is not supported", _nearest(str(kind), tuple(TYPES)), ("correlation", "type"))
+        raise _Wrong(
+            f"correlation type {kind} is not supported", _nearest(str(kind), tuple(TYPES)), ("correlation", "type")
+        )
     names = body.get("rules")
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not names:
@@ -279,8 +303,9 @@ def _condition(body: dict[str, Any], kind: str) -> tuple[tuple[tuple[str, float]
 def _span(text: Any) -> int:
     found = re.fullmatch(r"(\d+)([smhdwMy])", str(text))
     if found is None or int(found[1]) == 0:
-        raise _Wrong(f"timespan {text} is none", "a number and s, m, h, d, w, M or y, such as 10m",
-                     ("correlation", "timespan"))  # fmt: skip
+        raise _Wrong(
+            f"timespan {text} is none", "a number and s, m, h, d, w, M or y, such as 10m", ("correlation", "timespan")
+        )
     return int(found[1]) * _SPAN_MS[found[2]]
 
 

@@ -107,9 +107,7 @@ def open_cases(rng: Random, timeline: Timeline, land: Population, force: Force) 
         if force.units[case.unit].trade.name == "detective" and rng.random() < 0.35:
             begin = case.opened + rng.randint(1, 5) * DAY
             watched = [ident for ident in case.subjects if land.subjects[ident].kind in ("person", "vehicle")]
-            work.watches.append(
-                Watch(f"w-{len(work.watches) + 1}", watched[:3], list(case.actors), begin, case.closed)
-            )
+            work.watches.append(Watch(f"w-{len(work.watches) + 1}", watched[:3], list(case.actors), begin, case.closed))
     return work
 
 
@@ -198,9 +196,7 @@ def _dispatch(
 
 def _assistance(rng: Random, roster: Roster, found: list[Dispatch], day: int) -> None:
     # Now and then a car of the next unit comes to help: lookups far from the own area, with a reason.
-    patrol = [
-        actor for actor in roster.force.actors if actor.trade.name == "patrol" and roster.shift(actor, day)
-    ]
+    patrol = [actor for actor in roster.force.actors if actor.trade.name == "patrol" and roster.shift(actor, day)]
     for dispatch in found:
         if patrol and rng.random() < 0.05:
             helper = pick(rng, patrol)

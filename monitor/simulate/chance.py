@@ -26,10 +26,7 @@ def some(rng: Random, items: Sequence[T], low: int, high: int) -> list[T]:
 def coin(seed: int, salt: int, actor: int, day: int) -> float:
     """A number in [0, 1) fixed by its arguments: the same question always has the same answer."""
     x = (
-        seed * 0x9E3779B97F4A7C15
-        + salt * 0xBF58476D1CE4E5B9
-        + actor * 0x94D049BB133111EB
-        + day * 0x2545F4914F6CDD1D
+        seed * 0x9E3779B97F4A7C15 + salt * 0xBF58476D1CE4E5B9 + actor * 0x94D049BB133111EB + day * 0x2545F4914F6CDD1D
     ) & _MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK

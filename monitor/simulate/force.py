@@ -106,8 +106,7 @@ def raise_force(rng: Random, land: Population, size: int) -> Force:
     for actor in actors:
         _family(rng, land, actor)
     accounts = [
-        land.add(Subject(f"acc-{actor.id}", "object", actor.area, actor.id), ordinary=False)
-        for actor in actors
+        land.add(Subject(f"acc-{actor.id}", "object", actor.area, actor.id), ordinary=False) for actor in actors
     ]
     return Force(units, actors, {actor.id: actor for actor in actors}, accounts)
 
@@ -157,8 +156,7 @@ def _family(rng: Random, land: Population, actor: Actor) -> None:
     actor.plates = list(land.plates.get(person.id, ()))
     actor.household = [other for other in land.residents[person.address] if other != person.id]
     actor.relatives = [
-        land.anyone(rng, "person", pick(rng, (area, area, pick(rng, land.areas)))).id
-        for _ in range(rng.randint(1, 4))
+        land.anyone(rng, "person", pick(rng, (area, area, pick(rng, land.areas)))).id for _ in range(rng.randint(1, 4))
     ]
     land.tag(person, "employee")
     for ident in actor.plates:

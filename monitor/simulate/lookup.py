@@ -54,9 +54,7 @@ class Draft(NamedTuple):
 
 def _ways(*weighted: tuple[int, str, str, str]) -> tuple[Way, ...]:
     return tuple(
-        Way(system, action, tuple(fields.split()))
-        for weight, system, action, fields in weighted
-        for _ in range(weight)
+        Way(system, action, tuple(fields.split())) for weight, system, action, fields in weighted for _ in range(weight)
     )
 
 
@@ -105,9 +103,7 @@ DESK: dict[str, tuple[Way, ...]] = {
         (3, "rdw", "list", "history"),
         (3, "rdw", "print", "registration"),
     ),
-    "person": _ways(
-        (8, "brp", "search", "name born"), (10, "brp", "read", "address"), (5, "rdw", "list", "vehicles")
-    ),
+    "person": _ways((8, "brp", "search", "name born"), (10, "brp", "read", "address"), (5, "rdw", "list", "vehicles")),
     "address": _ways(
         (4, "brp", "list", "residents"),
     ),
@@ -120,9 +116,7 @@ TAX: dict[str, tuple[Way, ...]] = {
         (2, "tax", "list", "returns"),
         (1, "tax", "export", "returns"),
     ),
-    "company": _ways(
-        (4, "tax", "search", "name"), (10, "tax", "read", "returns owner"), (2, "tax", "list", "returns")
-    ),
+    "company": _ways((4, "tax", "search", "name"), (10, "tax", "read", "returns owner"), (2, "tax", "list", "returns")),
     "vehicle": _ways(
         (4, "rdw", "read", "owner value"),
     ),
@@ -190,9 +184,7 @@ def write_down(draft: Draft, ident: str, timeline: Timeline, lack: float) -> Eve
     if system != "obs":
         event["results"] = results
     if purpose is not None:
-        event["purpose"] = {
-            name: value for name, value in zip(PURPOSE, purpose, strict=True) if value is not None
-        }
+        event["purpose"] = {name: value for name, value in zip(PURPOSE, purpose, strict=True) if value is not None}
     if system == "tax":
         event["channel"] = "desk"
     else:

@@ -88,9 +88,7 @@ class Population:
 
     areas: tuple[str, ...]
     subjects: dict[str, Subject] = field(default_factory=dict)
-    pool: dict[tuple[str, str], list[Subject]] = field(
-        default_factory=dict
-    )  # (kind, area) → ordinary subjects
+    pool: dict[tuple[str, str], list[Subject]] = field(default_factory=dict)  # (kind, area) → ordinary subjects
     residents: dict[str, list[str]] = field(default_factory=dict)  # address → persons
     plates: dict[str, list[str]] = field(default_factory=dict)  # person → plates
     phones: dict[str, str] = field(default_factory=dict)  # person → phone
@@ -144,11 +142,7 @@ def people(rng: Random, areas: tuple[str, ...], homes: int) -> Population:
     for index in range(max(len(areas) * 4, homes // 15)):
         area = areas[index % len(areas)]
         owner = land.anyone(rng, "person", area)
-        land.add(
-            Subject(
-                f"c{index:05d}", "company", area, f"{owner.text.split(' 1')[0]} bv {index}", owner=owner.id
-            )
-        )
+        land.add(Subject(f"c{index:05d}", "company", area, f"{owner.text.split(' 1')[0]} bv {index}", owner=owner.id))
     _special(land, rng, numbers)
     return land
 
@@ -188,9 +182,7 @@ def _special(land: Population, rng: Random, numbers: list[int]) -> None:
             _unmarked_car(land, area, numbers.pop())
         _honeytokens(land, rng, area, numbers)
     for index in range(8):
-        trainee = land.add(
-            Subject(f"p{990_000 + index}", "person", land.areas[0], f"oefening {index}"), ordinary=False
-        )
+        trainee = land.add(Subject(f"p{990_000 + index}", "person", land.areas[0], f"oefening {index}"), ordinary=False)
         land.tag(trainee, "training")
 
 

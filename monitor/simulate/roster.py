@@ -42,10 +42,7 @@ class Roster:
 
     def cover(self, actor: Actor, day: int) -> tuple[int, int] | None:
         """A shift worked for a colleague, which the roster does not know; None on most days."""
-        if (
-            _pattern(actor, day, self.timeline.weekday(day))
-            or coin(self.seed, _COVER, actor.number, day) >= COVERS
-        ):
+        if _pattern(actor, day, self.timeline.weekday(day)) or coin(self.seed, _COVER, actor.number, day) >= COVERS:
             return None
         begin = self.timeline.at(day, 8.0 if not actor.trade.round_the_clock else 15.0)
         return None if self.away(actor, begin) else (begin, begin + 8 * HOUR)

@@ -38,9 +38,7 @@ class Settings:
     def __post_init__(self) -> None:
         Timeline(self.start, self.days)
         if self.actors < FEWEST_ACTORS:
-            raise ValueError(
-                f"actors is {self.actors}: a force needs at least {FEWEST_ACTORS} to have all its units"
-            )
+            raise ValueError(f"actors is {self.actors}: a force needs at least {FEWEST_ACTORS} to have all its units")
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,7 @@ class Simulation:
     @cached_property
     def world(self) -> World:
         """The country and the force."""
-        return build(
-            self.settings.seed, Timeline(self.settings.start, self.settings.days), self.settings.actors
-        )
+        return build(self.settings.seed, Timeline(self.settings.start, self.settings.days), self.settings.actors)
 
     @cached_property
     def scenes(self) -> list[Scene]:

@@ -124,13 +124,9 @@ class Desk:
             way = pick(rng, ways(self.actor, subject))
         self.done += 1
         if way.action == "search" and subject.kind == "vehicle" and rng.random() < MISTYPED_PLATE:
-            self.day.drafts.append(
-                Draft(ts - 3000, self.actor, self.seat, way, self._mistyped(subject), purpose, 0)
-            )
+            self.day.drafts.append(Draft(ts - 3000, self.actor, self.seat, way, self._mistyped(subject), purpose, 0))
         outcome = "success" if rng.random() > 0.004 else "denied"
-        self.day.drafts.append(
-            Draft(ts, self.actor, self.seat, way, subject, purpose, hits(rng, way.action), outcome)
-        )
+        self.day.drafts.append(Draft(ts, self.actor, self.seat, way, subject, purpose, hits(rng, way.action), outcome))
 
     def series(self, ts: int, subjects: Iterable[str], purpose: Purpose | None, pace: int = MINUTE) -> None:
         """Lookups one after the other, about `pace` ms apart."""
@@ -154,11 +150,7 @@ class Desk:
         rng = self.rng
         draw = rng.random()
         purpose = (
-            Purpose(None, "dispatch", dispatch.id)
-            if draw < 0.7
-            else Purpose(None, "dispatch")
-            if draw < 0.85
-            else None
+            Purpose(None, "dispatch", dispatch.id) if draw < 0.7 else Purpose(None, "dispatch") if draw < 0.85 else None
         )
         chosen = some(rng, dispatch.subjects, 1, 4)
         begin = max(self.begin, dispatch.begin)
@@ -224,9 +216,7 @@ class Desk:
         draw = rng.random()
         purpose = None
         if trade == "registry" or draw < 0.55:
-            purpose = Purpose(
-                None, pick(rng, LOOSE_CODES[trade]), pick(rng, TEXTS) if rng.random() < 0.2 else None
-            )
+            purpose = Purpose(None, pick(rng, LOOSE_CODES[trade]), pick(rng, TEXTS) if rng.random() < 0.2 else None)
         elif draw < 0.65 and self.own:
             # It belongs to the case, but nobody has written that down yet.
             purpose = Purpose(pick(rng, self.own).id)

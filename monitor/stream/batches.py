@@ -85,5 +85,11 @@ class BatchWriter:
 
     async def _send_large(self, record: Out) -> Any:
         """A record larger than a batch (a model's snapshot) goes alone."""
-        return await self._producer.send(record.topic, record.value, key=record.key, partition=record.partition,
-                                         timestamp_ms=record.timestamp, headers=list(record.headers))  # fmt: skip
+        return await self._producer.send(
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=record.partition,
+            timestamp_ms=record.timestamp,
+            headers=list(record.headers),
+        )

@@ -14,7 +14,6 @@ from monitor.stream.batches import Out
 from monitor.stream.tables import Table
 from monitor.stream.topics import ALERTS, FEATURES, TICK, partition_of
 
-
 #: What the alert of a model needs of a lookup.
 _SLIM = ("id", "time", "ts", "system", "actor.id", "subject.id")
 

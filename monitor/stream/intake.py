@@ -64,9 +64,7 @@ class Intake:
         lookup["@"] = (reached, self.partition, record.offset, record.timestamp)
         value = orjson.dumps(lookup)
         keys = [f"actor/{lookup['actor.id']}", *self.rules.partition_keys(lookup)]
-        out = [
-            Out(KEYED, partition_of(key, self.partitions), key.encode(), value, record.timestamp) for key in keys
-        ]
+        out = [Out(KEYED, partition_of(key, self.partitions), key.encode(), value, record.timestamp) for key in keys]
         self.reached = reached
         return out
 

@@ -9,6 +9,7 @@ import signal
 import structlog
 import uvloop
 
+from monitor.alerts import MODEL_RULE
 from monitor.http import serve
 from monitor.metrics import Metrics
 from monitor.rules import RuleSet
@@ -30,9 +31,9 @@ def run_worker(settings: Settings, rules: RuleSet, problems: int = 0) -> int:
 
 
 def _series(rules: RuleSet) -> list[tuple[str, str]]:
-    from monitor.alerts import MODEL_RULE
-
-    found = [(rule.id, rule.level) for rule in (*rules.detections, *rules.correlations)]
+    found = [(rule.id, rule.level) for rule in rules.detections] + [
+        (rule.id, rule.level) for rule in rules.correlations
+    ]
     return [*found, (MODEL_RULE.id, MODEL_RULE.level)]
 
 
@@ -58,5 +59,7 @@ async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
     finally:
         server.shutdown()
     if broke:
-        log.error("the worker stopped by itself", why=type(app.crash_reason).__name__ if app.crash_reason else "unknown")
+        log.error(
+            "the worker stopped by itself", why=type(app.crash_reason).__name__ if app.crash_reason else "unknown"
+        )
     return 2 if broke else 0

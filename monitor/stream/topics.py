@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import Final
 
@@ -9,7 +10,7 @@ import msgspec
 from aiokafka.partitioner import murmur2
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
 from monitor.settings import Settings
 
@@ -27,6 +28,8 @@ SCORE_STATE: Final = "lookup.score.state.v1"
 TICK: Final = b"tick"
 _DAY_MS: Final = 24 * 3600 * 1000
 _MODEL_BYTES: Final = 4 * 1024 * 1024
+#: How long a new topic may take until Kafka's brokers know it, in seconds.
+_VISIBLE_WITHIN: Final = 30.0
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -78,19 +81,32 @@ def partition_of(key: str, partitions: int) -> int:
 
 
 def create(admin: KafkaAdminClient, settings: Settings) -> list[str]:
-    """Create the topics that do not exist; return their names. Existing ones are left as they are."""
+    """Create the topics that do not exist; return their names. Existing ones are left as they are.
+
+    Returns when every broker asked knows them all: Kafka answers the creation before that. Raises ``KafkaTimeoutError``
+    when that takes longer than 30 s.
+    """
     existing = set(admin.list_topics())
     made = []
     for topic in topics_of(settings):
         if topic.name in existing:
             continue
-        new = NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=topic.replication,
-                       topic_configs=topic.config)  # fmt: skip
+        new = NewTopic(
+            topic.name,
+            num_partitions=topic.partitions,
+            replication_factor=topic.replication,
+            topic_configs=topic.config,
+        )
         try:
             admin.create_topics([new])
         except TopicAlreadyExistsError:
             continue
         made.append(topic.name)
+    deadline = time.monotonic() + _VISIBLE_WITHIN
+    while made and not set(made) <= set(admin.list_topics()):
+        if time.monotonic() > deadline:
+            raise KafkaTimeoutError(f"new topics are not there after {_VISIBLE_WITHIN:.0f} s: {', '.join(made)}")
+        time.sleep(0.05)
     return made
 
 
@@ -115,8 +131,13 @@ def _check_partitions(admin: KafkaAdminClient, topic: Topic) -> list[TopicProble
         problems.append(TopicProblem(topic.name, f"has {count} partitions, not {topic.partitions}", hint))
     replicas = min(len(_field(part, "replica_nodes", "replicas")) for part in found["partitions"])
     if replicas < topic.replication:
-        problems.append(TopicProblem(topic.name, f"has {replicas} replicas, not {topic.replication}",
-                                     "move it with kafka-reassign-partitions"))  # fmt: skip
+        problems.append(
+            TopicProblem(
+                topic.name,
+                f"has {replicas} replicas, not {topic.replication}",
+                "move it with kafka-reassign-partitions",
+            )
+        )
     return problems
 
 
@@ -127,8 +148,11 @@ def _field(part: dict[str, list[int]], *names: str) -> list[int]:
 def _check_config(admin: KafkaAdminClient, topic: Topic) -> list[TopicProblem]:
     actual = read_config(admin, topic.name)
     return [
-        TopicProblem(topic.name, f"{name} is {actual.get(name)}, not {wanted}",
-                     f"run kafka-configs --alter --add-config {name}={wanted}")  # fmt: skip
+        TopicProblem(
+            topic.name,
+            f"{name} is {actual.get(name)}, not {wanted}",
+            f"run kafka-configs --alter --add-config {name}={wanted}",
+        )
         for name, wanted in topic.config.items()
         if actual.get(name) != wanted
     ]

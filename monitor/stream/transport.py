@@ -20,7 +20,7 @@ from faust.types.tuples import ConsumerMessage, Message
 MAX_CHUNK = 1000
 
 
-class ChunkConsumer(driver.Consumer):
+class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, but with one message a chunk."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,7 +91,7 @@ class ChunkConsumer(driver.Consumer):
         await super().perform_seek()
 
 
-class ChunkTransport(driver.Transport):
+class ChunkTransport(driver.Transport):  # type: ignore[misc]
     """Install with ``app.transport = ChunkTransport(...)``."""
 
     Consumer = ChunkConsumer

@@ -22,12 +22,12 @@ from monitor.metrics import Metrics
 from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream import tables, topics
+from monitor.stream.app import add_agent, new_app
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.feed import ReferenceFeed
 from monitor.stream.intake import Intake
 from monitor.stream.score import Score
-from monitor.stream.transport import ChunkTransport
 
 log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
@@ -55,24 +55,7 @@ class Worker:
         self._lagging: set[TP] = set()
 
     def _new_app(self) -> faust.App:
-        settings = self.settings
-        app = faust.App(
-            settings.group,
-            broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
-            store="memory://",
-            key_serializer="raw",
-            value_serializer="raw",
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            broker_session_timeout=settings.session_timeout,
-            broker_heartbeat_interval=settings.session_timeout / 3,
-            broker_commit_interval=settings.commit_interval,
-            broker_max_poll_records=1000,
-            consumer_auto_offset_reset="earliest",
-            stream_wait_empty=False,
-            web_enabled=False,
-        )
-        app.transport = ChunkTransport(app.conf.broker_consumer, app)
+        app = new_app(self.settings)
         app.on_partitions_revoked.connect(self._revoked)
         app.task(self._start)
         app.timer(interval=1.0)(self._each_second)
@@ -81,16 +64,8 @@ class Worker:
             (topics.KEYED, self._detect),
             (topics.FEATURES, self._score),
         ):
-            self._add_agent(app, topic, handle)
+            add_agent(app, topic, lambda: self._started.wait(), handle)
         return app
-
-    def _add_agent(self, app: faust.App, topic: str, handle: Callable[[Any], Awaitable[None]]) -> None:
-        async def agent(stream: Any) -> None:
-            await self._started.wait()
-            async for event in stream.noack().events():
-                await handle(event)
-
-        app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
 
     def readiness(self) -> str | None:
         """``None`` when the worker does its work, else why not."""
@@ -128,8 +103,11 @@ class Worker:
 
     async def _revoked(self, app: faust.App, revoked: set[TP], **_: Any) -> None:
         """State of partitions that go is dropped; whoever gets them reads it from the changelog."""
-        kept: dict[str, dict[int, Any]] = {topics.EVENTS: self._intakes, topics.KEYED: self._detects,
-                                           topics.FEATURES: self._scores}  # fmt: skip
+        kept: dict[str, dict[int, Any]] = {
+            topics.EVENTS: self._intakes,
+            topics.KEYED: self._detects,
+            topics.FEATURES: self._scores,
+        }
         for tp in revoked:
             kept.get(tp.topic, {}).pop(tp.partition, None)
             if tp.topic == topics.FEATURES:
@@ -138,14 +116,17 @@ class Worker:
                 self._quiet_since.pop(tp.partition, None)
                 self._told_idle.pop(tp.partition, None)
 
-    async def _load(self, topic: str, partition: int) -> tables.Table:
-        return await self._until_done("intake", lambda: tables.load(self.settings.bootstrap, topic, partition))
+    async def _load(self, stage: str, topic: str, partition: int) -> tables.Table:
+        table: tables.Table = await self._until_done(
+            stage, lambda: tables.load(self.settings.bootstrap, topic, partition)
+        )
+        return table
 
     async def _intake(self, event: Any) -> None:
         partition = event.message.partition
         intake = self._intakes.get(partition)
         if intake is None:
-            table = await self._load(topics.INTAKE_STATE, partition)
+            table = await self._load("intake", topics.INTAKE_STATE, partition)
             intake = Intake(partition, self.partitions, table, self._feed.reference, self.rules)
             self._intakes[partition] = intake
         out = intake.process(event.message.value)
@@ -163,7 +144,7 @@ class Worker:
     async def _detect(self, event: Any) -> None:
         partition = event.message.partition
         if partition not in self._detects:
-            table = await self._load(topics.DETECT_STATE, partition)
+            table = await self._load("detect", topics.DETECT_STATE, partition)
             self._detects[partition] = Detect(partition, self.partitions, table, self._detector), []
         detect, chunks = self._detects[partition]
         chunk = Chunk(event)
@@ -183,7 +164,7 @@ class Worker:
     async def _score(self, event: Any) -> None:
         partition = event.message.partition
         if partition not in self._scores:
-            table = await self._load(topics.SCORE_STATE, partition)
+            table = await self._load("score", topics.SCORE_STATE, partition)
             self._scores[partition] = Score(self.partitions, table, self.settings.quantile), []
         score, chunks = self._scores[partition]
         chunk = Chunk(event)

@@ -78,12 +78,8 @@ def test_a_summary_is_the_median_and_the_extremes_of_the_rates() -> None:
     assert (summary.runs, summary.median, summary.least, summary.most) == (3, 300, 100, 600)
 
 
-@pytest.mark.parametrize(
-    ("peer_seconds", "ratio", "code"), [(3.0, 3.0, MET), (4.5, 4.5, MET), (2.9, 2.9, MISSED)]
-)
-def test_a_target_is_held_against_ours_divided_by_the_peer(
-    peer_seconds: float, ratio: float, code: int
-) -> None:
+@pytest.mark.parametrize(("peer_seconds", "ratio", "code"), [(3.0, 3.0, MET), (4.5, 4.5, MET), (2.9, 2.9, MISSED)])
+def test_a_target_is_held_against_ours_divided_by_the_peer(peer_seconds: float, ratio: float, code: int) -> None:
     (verdict,) = verdicts = judge(summarise(_results(ours=[1.0], peer=[peer_seconds])), [TARGET])
     assert verdict.ratio == pytest.approx(ratio)
     assert exit_code(verdicts) == code

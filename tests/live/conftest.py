@@ -47,10 +47,21 @@ class Service:
 
     def monitor(self, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as a user would."""
-        environment = {**os.environ, "LOOKUP_MONITOR_BOOTSTRAP": self.settings.bootstrap, "COLUMNS": "240",
-                       "LOOKUP_MONITOR_PARTITIONS": str(self.settings.partitions), "XDG_DATA_HOME": str(self.folder)}  # fmt: skip
-        done = subprocess.run([sys.executable, "-m", "monitor", *arguments], env=environment, input=stdin,
-                              capture_output=True, timeout=120, check=False)  # fmt: skip
+        environment = {
+            **os.environ,
+            "LOOKUP_MONITOR_BOOTSTRAP": self.settings.bootstrap,
+            "COLUMNS": "240",
+            "LOOKUP_MONITOR_PARTITIONS": str(self.settings.partitions),
+            "XDG_DATA_HOME": str(self.folder),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", *arguments],
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def read(self, topic: str, partitions: int | None = None) -> list[object]:

@@ -58,8 +58,13 @@ def with_joined_rule(service: Service) -> None:
 def backtest(service: Service, records: list[bytes], raws: list[bytes]) -> dict[str, bytes]:
     settings = service.settings
     rules = load_texts(read_dir(settings.rules)).rules
-    run = Backtest(rules, Reference(map(decode, records)), settings.partitions,
-                   lambda actor: partition_of(actor, settings.partitions), settings.quantile)  # fmt: skip
+    run = Backtest(
+        rules,
+        Reference(map(decode, records)),
+        settings.partitions,
+        lambda actor: partition_of(actor, settings.partitions),
+        settings.quantile,
+    )
     return {alert.id: alerts.encode(alert) for alert in run.run(raws, int(time.time() * 1000))}
 
 
@@ -121,8 +126,25 @@ BAD: list[tuple[str, bytes | None]] = [
     ("not-utf8", b'{"id": "\xff"}'),
     ("not-json", b'{"id": '),
     ("too-deep", b"[" * 5000),
-    ("too-deep", orjson.dumps({**GOOD, "a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"j": {"k": {"l": {"m":
-                 {"n": {"o": {"p": {"q": 1}}}}}}}}}}}}}}}}})),
+    (
+        "too-deep",
+        orjson.dumps(
+            {
+                **GOOD,
+                "a": {
+                    "b": {
+                        "c": {
+                            "d": {
+                                "e": {
+                                    "f": {"g": {"h": {"i": {"j": {"k": {"l": {"m": {"n": {"o": {"p": {"q": 1}}}}}}}}}}}
+                                }
+                            }
+                        }
+                    }
+                },
+            }
+        ),
+    ),
     ("number-out-of-range", orjson.dumps(GOOD)[:-1] + b', "n": 1e999}'),
     ("number-out-of-range", orjson.dumps(GOOD)[:-1] + b', "n": 123456789012345678901234567890}'),
     ("missing-field", orjson.dumps({name: value for name, value in GOOD.items() if name != "actor"})),
@@ -134,7 +156,7 @@ BAD: list[tuple[str, bytes | None]] = [
     ("empty", None),
     ("not-utf8", gzip.compress(b"garbage")),
     ("too-large", orjson.dumps({**GOOD, "text": "x" * 70_000})),
-]  # fmt: skip
+]
 
 
 def free_port() -> int:

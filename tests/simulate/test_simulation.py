@@ -77,9 +77,7 @@ class Explained:
         for item in of(simulation, "link"):
             links[item["from_subject"]].add(item["to_subject"])
         for item in of(simulation, "case"):
-            subjects = {item["id"], *item["subjects"]}.union(
-                *(links[subject] for subject in item["subjects"])
-            )
+            subjects = {item["id"], *item["subjects"]}.union(*(links[subject] for subject in item["subjects"]))
             self._add((item["unit"], *item["actors"]), subjects, item["opened"], item["closed"])
         for item in of(simulation, "dispatch"):
             self._add(item["actors"], item["subjects"], item["from"], item["to"])
@@ -188,9 +186,7 @@ def test_a_leak_was_seen_whole_by_one_actor_and_in_part_by_others() -> None:
         if subject in leak["before"] and seconds(event["time"]) <= seconds(leak["before"][subject]):
             seen[event["actor"]["id"]].add(subject)
     assert [actor for actor, subjects in seen.items() if subjects == set(leak["subjects"])] == leak["actors"]
-    touched = {
-        event["actor"]["id"] for event in events if event.get("subject", {}).get("id") in leak["before"]
-    }
+    touched = {event["actor"]["id"] for event in events if event.get("subject", {}).get("id") in leak["before"]}
     assert len(touched) > 1
 
 
@@ -243,18 +239,14 @@ def test_ordinary_work_has_its_slips() -> None:
     assert 0.005 < len(off) / len(work) < 0.08
     assert any("client" not in event for event in work)
     assert any("subject" not in event for event in work)
-    assert (
-        len({event["client"]["terminal"][:2] for event in work if "terminal" in event.get("client", {})}) > 1
-    )
+    assert len({event["client"]["terminal"][:2] for event in work if "terminal" in event.get("client", {})}) > 1
 
 
 def test_nobody_works_after_leaving_but_misused_accounts() -> None:
     simulation, events = run()
     misuse = labelled(simulation)
     left = {item["id"]: seconds(item["left"]) for item in of(simulation, "actor") if item["left"]}
-    late = [
-        event for event in events if seconds(event["time"]) > left.get(event["actor"]["id"], float("inf"))
-    ]
+    late = [event for event in events if seconds(event["time"]) > left.get(event["actor"]["id"], float("inf"))]
     assert all(event["id"] in misuse for event in late)
 
 

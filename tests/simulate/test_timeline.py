@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.simulate.timeline import DAY, HOUR, Timeline
 
-AUTUMN = datetime(
-    2026, 10, 24, 15, 30, tzinfo=ZoneInfo("Europe/Amsterdam")
-)  # the clock goes back on the 25th
+AUTUMN = datetime(2026, 10, 24, 15, 30, tzinfo=ZoneInfo("Europe/Amsterdam"))  # the clock goes back on the 25th
 
 
 def test_a_run_begins_at_midnight_whatever_the_time_of_start() -> None:
@@ -30,9 +28,7 @@ def test_written_times_read_back_and_lie_in_their_day(offset: int) -> None:
     timeline = Timeline(AUTUMN, 3)
     ms = timeline.begin + offset
     read = datetime.fromisoformat(timeline.text(ms))
-    assert read.astimezone(UTC) == datetime.fromtimestamp(ms / 1000, UTC).replace(
-        microsecond=ms % 1000 * 1000
-    )
+    assert read.astimezone(UTC) == datetime.fromtimestamp(ms / 1000, UTC).replace(microsecond=ms % 1000 * 1000)
     day = timeline.day_of(ms)
     assert timeline.midnight(day) <= ms < timeline.midnight(day + 1)
     assert read.date() == timeline.date(day)

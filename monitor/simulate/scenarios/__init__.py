@@ -68,9 +68,7 @@ def play(world: World, actors: int) -> list[Scene]:
     used: set[str] = set()
     for typology, act in TYPOLOGIES.items():
         for turn in range(instances(typology, actors, world.timeline.days)):
-            stage = Stage(
-                world, stream(world.seed, "scene", typology, turn), len(scenes), turn + world.seed, used
-            )
+            stage = Stage(world, stream(world.seed, "scene", typology, turn), len(scenes), turn + world.seed, used)
             scenario = act(stage)
             scenes.append(Scene(typology, scenario, stage.drafts, stage.before))
     return scenes

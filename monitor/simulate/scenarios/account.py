@@ -56,9 +56,7 @@ def _two_places(stage: Stage) -> str | None:
         purpose=stage.pretext(actor),
         seat=away,
     )
-    stage.session(
-        actor, when._replace(ts=when.ts + 7 * MINUTE), _people(stage, actor, 1), purpose=stage.pretext(actor)
-    )
+    stage.session(actor, when._replace(ts=when.ts + 7 * MINUTE), _people(stage, actor, 1), purpose=stage.pretext(actor))
     return "two-places"
 
 
@@ -107,9 +105,7 @@ def _on_leave(stage: Stage) -> str | None:
 
 def _leaver(stage: Stage) -> str | None:
     gone = [
-        actor
-        for actor in stage.world.force.actors
-        if actor.left is not None and actor.left < stage.timeline.end - DAY
+        actor for actor in stage.world.force.actors if actor.left is not None and actor.left < stage.timeline.end - DAY
     ]
     if not gone:
         return None
@@ -123,9 +119,7 @@ def _leaver(stage: Stage) -> str | None:
 
 
 def _strange_seat(stage: Stage, actor: Actor) -> Seat:
-    others = [
-        other for other in stage.world.force.actors if other.area != actor.area
-    ] or stage.world.force.actors
+    others = [other for other in stage.world.force.actors if other.area != actor.area] or stage.world.force.actors
     other = pick(stage.rng, others)
     return Seat(other.terminal, other.ip, other.area)
 

@@ -114,9 +114,7 @@ def leak_trace(stage: Stage) -> str:
     """
     actor, *others = stage.cast(POLICE, 4)
     leaked = [
-        stage.stranger(
-            actor, pick(stage.rng, ("person", "address", "vehicle")), pick(stage.rng, stage.land.areas)
-        )
+        stage.stranger(actor, pick(stage.rng, ("person", "address", "vehicle")), pick(stage.rng, stage.land.areas))
         for _ in range(stage.rng.randint(4, 8))
     ]
     leaked = list({subject.id: subject for subject in leaked}.values())

@@ -57,9 +57,7 @@ def self_and_kin(stage: Stage) -> str:
     if not wanted:
         kind, wanted = "self", [actor.person, *actor.plates, actor.home]
     for when in stage.moments(actor, stage.rng.randint(1, 3)):
-        stage.session(
-            actor, when, [stage.person(ident) for ident in wanted[:4]], purpose=stage.pretext(actor)
-        )
+        stage.session(actor, when, [stage.person(ident) for ident in wanted[:4]], purpose=stage.pretext(actor))
     return kind
 
 
@@ -67,9 +65,7 @@ def honeytoken(stage: Stage) -> str:
     """Somebody who does not exist is found, by browsing or because a list with the name went round."""
     actor = stage.one(*ANYONE)
     bait = pick(stage.rng, stage.land.tagged["honeytoken"])
-    stage.session(
-        actor, stage.moments(actor, 1)[0], [bait] * stage.rng.randint(1, 3), purpose=stage.pretext(actor)
-    )
+    stage.session(actor, stage.moments(actor, 1)[0], [bait] * stage.rng.randint(1, 3), purpose=stage.pretext(actor))
     return f"planted-{bait.kind}"
 
 

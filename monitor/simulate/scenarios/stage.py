@@ -43,9 +43,7 @@ class Stage:
         Fewer when the force has no more; with `units_apart` each from another unit.
         """
         able = [
-            actor
-            for actor in self.world.force.actors
-            if actor.trade.name in trades and actor.dormant_until is None
+            actor for actor in self.world.force.actors if actor.trade.name in trades and actor.dormant_until is None
         ]
         self.rng.shuffle(able)
         able.sort(key=lambda actor: actor.id in self.used)
@@ -121,9 +119,7 @@ class Stage:
         found = hits(self.rng, way.action) if results is None else results
         outcome = "denied" if way.system == "obs" and self.rng.random() < 0.1 else "success"
         self.drafts.append(
-            Draft(
-                ts, actor, seat, way, subject, purpose, found, outcome, self.label if label is None else label
-            )
+            Draft(ts, actor, seat, way, subject, purpose, found, outcome, self.label if label is None else label)
         )
 
     def session(

@@ -30,9 +30,7 @@ def bulk_harvest(stage: Stage) -> str:
     elif kind == "addresses-in-order":
         first = stage.rng.randint(0, 1200)
         street = [f"a{number:06d}" for number in range(first, first + count)]
-        stage.session(
-            actor, when, [stage.person(ident) for ident in street], RESIDENTS, purpose=purpose, pace=12_000
-        )
+        stage.session(actor, when, [stage.person(ident) for ident in street], RESIDENTS, purpose=purpose, pace=12_000)
     else:
         _exports(stage, actor, when, purpose)
     return kind
@@ -42,8 +40,7 @@ def _plates(stage: Stage, actor: Actor, count: int) -> list[Subject]:
     first = stage.rng.randint(0, stage.land.numbers - count)
     row = [plate(number) for number in range(first, first + count)]
     return [
-        stage.land.subjects.get(ident) or Subject(ident, "vehicle", actor.area, ident.replace("-", ""))
-        for ident in row
+        stage.land.subjects.get(ident) or Subject(ident, "vehicle", actor.area, ident.replace("-", "")) for ident in row
     ]
 
 

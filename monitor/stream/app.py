@@ -1,0 +1,46 @@
+"""The Faust app as we use it: membership, assignment, commits and supervision; chunks instead of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+
+from monitor.settings import Settings
+from monitor.stream.transport import MAX_CHUNK, ChunkTransport
+
+
+def new_app(settings: Settings) -> faust.App:
+    """An app of consumer group ``settings.group`` whose agents get chunks (see :mod:`monitor.stream.transport`)."""
+    app = faust.App(
+        settings.group,
+        broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 3,
+        broker_commit_interval=settings.commit_interval,
+        broker_max_poll_records=MAX_CHUNK,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        web_enabled=False,
+    )
+    app.transport = ChunkTransport(app.conf.broker_consumer, app)
+    return app
+
+
+def add_agent(
+    app: faust.App, topic: str, started: Callable[[], Awaitable[Any]], handle: Callable[[Any], Awaitable[None]]
+) -> None:
+    """Give every chunk of ``topic`` to ``handle``, once ``started`` has returned; ``handle`` acknowledges it itself."""
+
+    async def agent(stream: Any) -> None:
+        await started()
+        async for event in stream.noack().events():
+            await handle(event)
+
+    app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
