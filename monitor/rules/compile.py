@@ -55,7 +55,7 @@ def compile_condition(node: Any) -> tuple[Predicate, Witness]:
         case ConditionAND():
             return _all([compile_condition(part) for part in node.args])
         case ConditionOR():
-            return _any([compile_condition(part) for part in node.args])
+            return _one_of(node.args) or _any([compile_condition(part) for part in node.args])
         case ConditionNOT():
             inner, _ = compile_condition(node.args[0])
             return (lambda lookup: not inner(lookup)), None
@@ -102,6 +102,31 @@ def _any(parts: list[tuple[Predicate, Witness]]) -> tuple[Predicate, Witness]:
     return some, frozenset(pair for witness in witnesses for pair in witness or ())
 
 
+def _one_of(parts: list[Any]) -> tuple[Predicate, Witness] | None:
+    """A list of plain values of one field, the commonest alternative of all, as one look into a set."""
+    fields = {part.field if isinstance(part, ConditionFieldEqualsValueExpression) else None for part in parts}
+    if len(fields) != 1 or None in fields:
+        return None
+    values = [_exact(part.value) for part in parts]
+    if None in values or any(isinstance(part.value, sigma.SigmaCasedString) for part in parts):
+        return None
+    return _is_among(str(fields.pop()), frozenset(value for value in values if value is not None))
+
+
+def _is_among(name: str, wanted: frozenset[str]) -> tuple[Predicate, Witness]:
+    def predicate(lookup: Lookup) -> bool:
+        found = lookup.get(name)
+        if found is None:
+            return False
+        if type(found) is str:
+            return found.lower() in wanted
+        if type(found) is list:
+            return not wanted.isdisjoint(map(key_of, found))
+        return key_of(found) in wanted
+
+    return predicate, frozenset((name, value) for value in wanted)
+
+
 def _field(name: str, value: Any) -> tuple[Predicate, Witness]:
     match value:
         case sigma.SigmaNull():
@@ -112,8 +137,10 @@ def _field(name: str, value: Any) -> tuple[Predicate, Witness]:
             return _reference(name, value), None
         case sigma.SigmaExpansion():
             return _any([_field(name, each) for each in value.values])
-    test = _test(value)
     exact = _exact(value)
+    if exact is not None and not isinstance(value, sigma.SigmaCasedString):
+        return _is_among(name, frozenset({exact}))
+    test = _test(value)
 
     def predicate(lookup: Lookup) -> bool:
         found = lookup.get(name)

@@ -27,6 +27,8 @@ class RuleSet:
         for rule in self.correlations:
             for base in rule.rules:
                 (self._of_actor if _ACTOR in rule.group_by else self._joined)[base].append(rule)
+        # Only what joins several actors decides which copies a lookup needs, and runs on them.
+        self._joining = WitnessIndex([rule for rule in self.detections if rule.id in self._joined])
 
     def matches(self, lookup: Lookup) -> list[Detection]:
         """The detections that match one lookup."""
@@ -38,17 +40,17 @@ class RuleSet:
             return []
         keys = {
             partition_key(group)
-            for rule in _once(self._joined, self.matches(lookup))
+            for rule in _once(self._joined, self._joining.matches(lookup))
             if (group := group_values(rule, lookup)) is not None
         }
         return sorted(keys)
 
     def evaluate(self, key: str, lookup: Lookup, windows: dict[str, Window]) -> list[Firing]:
         """Run the rules that belong to ``key`` on one lookup; ``windows``, the key's own, is changed in place."""
-        matches = self.matches(lookup)
+        is_actor = key.startswith("actor/")
+        matches = self.matches(lookup) if is_actor else self._joining.matches(lookup)
         if not matches:
             return []
-        is_actor = key.startswith("actor/")
         firings = [_stateless(rule, lookup) for rule in matches if rule.alerts] if is_actor else []
         for rule in _once(self._of_actor if is_actor else self._joined, matches):
             group = group_values(rule, lookup)

@@ -27,6 +27,8 @@ def new_app(settings: Settings) -> faust.App:
         broker_max_poll_records=MAX_CHUNK,
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
+        # In chunks: what a worker may have fetched and not yet worked on.
+        stream_buffer_maxsize=16,
         web_enabled=False,
     )
     app.transport = ChunkTransport(app.conf.broker_consumer, app)

@@ -9,6 +9,7 @@ import orjson
 
 from monitor import alerts
 from monitor.detector import BadState, Detector, KeyState, load_state, peer_group_of, save_state
+from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.order import Merger
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
@@ -94,7 +95,7 @@ class Detect:
         if outcome.features is not None:
             group = peer_group_of(lookup)
             slim = {name: lookup[name] for name in _SLIM if name in lookup}
-            value = orjson.dumps((self.partition, place, slim, outcome.features))
+            value = orjson.dumps((self.partition, place, slim, [outcome.features[name] for name in MODEL_FEATURES]))
             written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
 
     def _state(self, key: str, written: Written) -> KeyState:

@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from monitor import alerts
-from monitor.model import PeerModel, top_features
+from monitor.model import FEATURES, PeerModel, top_features
 from monitor.order import Merger, Place
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Written, alert_out
@@ -75,7 +75,8 @@ class Score:
         for place, (name, (_, (_, _, _, received), slim, features), origin) in self._merger.ready():
             origin.waiting -= 1
             self._changed.add(name)
-            alert = self._group(name, written).step(place, slim, features)
+            vector = dict(zip(FEATURES, features, strict=True))
+            alert = self._group(name, written).step(place, slim, vector)
             if alert is not None:
                 written.alerts.append((alert, received))
                 written.out.append(alert_out(alert, self.partitions, received))

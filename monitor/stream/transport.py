@@ -8,6 +8,7 @@ simple: the chunks of a partition are committed in the order they came, up to th
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,12 +21,29 @@ from faust.types.tuples import ConsumerMessage, Message
 MAX_CHUNK = 1000
 
 
+#: The longest Kafka holds a fetch for which it has nothing, in milliseconds. Faust asks for 1,500. aiokafka has one fetch in
+#: flight, for the partitions it holds nothing of; meanwhile one that is read faster than the others gets no new records.
+FETCH_WAIT_MS = 40
+
+
+class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread, with a shorter wait in a fetch."""
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        consumer = super()._create_consumer(loop)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
 class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, but with one message a chunk."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._delivered: dict[TP, deque[int]] = {}
+
+    def _new_consumer_thread(self) -> ChunkThread:
+        return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield (partition, message); the message's value is a list of aiokafka records of that partition."""

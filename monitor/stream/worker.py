@@ -8,6 +8,7 @@ offset. A crash in between repeats the chunk; the offsets kept in the state make
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -31,6 +32,8 @@ from monitor.stream.score import Score
 
 log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
+#: Allocations between garbage collections: a chunk makes tens of thousands of objects, and none of them in cycles.
+_GC_THRESHOLD = (50_000, 20, 50)
 
 
 class Worker:
@@ -58,7 +61,8 @@ class Worker:
         app = new_app(self.settings)
         app.on_partitions_revoked.connect(self._revoked)
         app.task(self._start)
-        app.timer(interval=1.0)(self._each_second)
+        app.timer(interval=self.settings.snapshot_interval)(self._save_models)
+        app.timer(interval=min(1.0, self.settings.idle_after))(self._tell_idle)
         for topic, handle in (
             (topics.EVENTS, self._intake),
             (topics.KEYED, self._detect),
@@ -85,6 +89,10 @@ class Worker:
         await self._writer.start()
         self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
         await self._feed.start()
+        # The reference data stays; without this the garbage collector would walk all of it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLD)
         self._started.set()
         self.ready = True
 
@@ -213,15 +221,16 @@ class Worker:
         self._progressed = time.monotonic()
         (self._lagging.add if lag else self._lagging.discard)(event.message.tp)
 
-    async def _each_second(self) -> None:
+    async def _save_models(self) -> None:
         if not self.ready or self.app.rebalancing:
             return
         for partition in list(self._snapshots):
             await self._snapshot(partition)
-        await self._tell_idle()
 
     async def _tell_idle(self) -> None:
         """A source partition with nothing to read must not hold the others back; say so, and again every 10 s."""
+        if not self.ready or self.app.rebalancing:
+            return
         now = time.monotonic()
         assigned = [tp for tp in self.app.consumer.assignment() if tp.topic == topics.EVENTS]
         for tp in assigned:
