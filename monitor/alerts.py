@@ -8,9 +8,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from monitor.rules import Firing
+
 #: The namespace of alert ids; it must never change, or old and new alerts would not be recognised as the same.
 NAMESPACE: Final = uuid.UUID("6f2d3c1e-5a0b-5c57-9d34-0b7c6b1f9a42")
-LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 #: How sure a rule of a level is, as the score of its alerts; the model's alerts carry the model's own score.
 LEVEL_SCORES: Final = {"informational": 0.1, "low": 0.3, "medium": 0.5, "high": 0.8, "critical": 1.0}
 MODEL_RULE_ID: Final = "c0b0a3f4-2f1e-5d0e-8b55-7f3f2d9a6e01"
@@ -59,8 +60,8 @@ def alert_id(rule_id: str, group: Sequence[tuple[str, str]], trigger: str) -> st
     return str(uuid.uuid5(NAMESPACE, name))
 
 
-def from_firing(firing: Any) -> Alert:
-    """The alert of a rule's firing (:class:`monitor.rules.Firing`)."""
+def from_firing(firing: Firing) -> Alert:
+    """The alert of a rule's firing."""
     rule = firing.rule
     return Alert(
         id=alert_id(rule.id, firing.group, firing.trigger),

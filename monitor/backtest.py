@@ -11,7 +11,7 @@ from monitor.alerts import Alert, from_model
 from monitor.detector import Detector, KeyState, peer_group_of
 from monitor.enrich import enrich
 from monitor.model import PeerModel, top_features
-from monitor.order import IDLE, Merger, Place
+from monitor.order import IDLE, Merger
 from monitor.reference import Reference
 from monitor.rules import RuleSet
 
@@ -71,12 +71,12 @@ class Backtest:
     def _release(self) -> Iterator[Alert]:
         for (_, src, off), (key, lookup) in self._joined.ready():
             yield from self._detector.step(key, self._states[key], lookup, src, off).alerts
-        for place, (group, lookup, features) in self._scored.ready():
-            alert = self._score(place, group, lookup, features)
+        for _, (group, lookup, features) in self._scored.ready():
+            alert = self._score(group, lookup, features)
             if alert is not None:
                 yield alert
 
-    def _score(self, _: Place, group: str, lookup: dict[str, Any], features: dict[str, float]) -> Alert | None:
+    def _score(self, group: str, lookup: dict[str, Any], features: dict[str, float]) -> Alert | None:
         model = self._models.get(group)
         if model is None:
             model = self._models[group] = PeerModel(quantile=self._quantile)

@@ -91,7 +91,7 @@ def relation_of(actor: Actor, subject_id: str, subject: Subject | None, referenc
         return "household"
     if people & set(actor.relatives or ()):
         return "relative"
-    if any(reference.actors_by_person.get(str(person), actor.id) != actor.id for person in people):
+    if any(actor.id not in reference.actors_by_person.get(str(person), (actor.id,)) for person in people):
         return "colleague"
     if actor.person is None or actor.household is None or actor.relatives is None:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -141,7 +141,16 @@ _NESTED: Final = {
     "client": ("ip", "terminal", "area"),
 }
 _IDENTITIES: Final = ("id", "system", "actor.id", "subject.id", "purpose.case")
-_STRINGS: Final = ("id", "time", "system", "outcome", *(f"{a}.{b}" for a, bs in _NESTED.items() for b in bs))
+#: What each field we know must be. The nested objects are taken apart before, so one that is still there is none.
+_KINDS: Final[dict[str, type]] = {
+    **dict.fromkeys(("id", "time", "system", "action", "outcome"), str),
+    **{f"{parent}.{name}": str for parent, names in _NESTED.items() for name in names},
+    **dict.fromkeys(_NESTED, dict),
+    "results": int,
+    "query.fields": list,
+}
+_NOUNS: Final = {str: "a string", int: "a whole number from 0", list: "a list of strings", dict: "an object"}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
@@ -165,7 +174,9 @@ def parse_time(text: str) -> tuple[int, datetime]:
             offset = "+00:00" if offset in "Zz" else offset
             text = f"{day}T{minute}:{second}{(fraction or '')[:7]}{offset}"
         at = datetime.fromisoformat(text)
-        return int(at.timestamp() * 1000), at
+        # Not timestamp(): as a float it is off by one millisecond for some times.
+        since = at - _EPOCH
+        return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000, at
     except (ValueError, OverflowError) as error:
         raise BadEvent("wrong-field", f"time does not exist: {error}") from None
 
@@ -244,17 +255,19 @@ def _flatten(prefix: str, document: Mapping[str, Any], into: dict[str, Any], dep
     for name, value in document.items():
         kind = type(value)
         if kind is dict:
+            if _KINDS.get(f"{prefix}{name}", dict) is not dict:
+                raise _wrong_kind(f"{prefix}{name}")
             _flatten(f"{prefix}{name}.", value, into, depth + 1)
         elif value is not None:
             if kind is list:
                 _check_list(value, depth + 1)
             elif kind is float and (value - value != 0 or abs(value) > 1e18):
                 raise BadEvent("number-out-of-range", f"{prefix}{name} is a number that does not fit")
-            # A name with a dot in it must not replace the field that really is at that place.
-            if "." in name:
-                into.setdefault(f"{prefix}{name}", value)
-            else:
-                into[f"{prefix}{name}"] = value
+            full = f"{prefix}{name}"
+            # A name with a dot in it is not the field that really is at that place.
+            if "." in name and full in _KINDS:
+                full = f"input.{full}"
+            into[full] = value
 
 
 def _check_list(items: list[Any], depth: int) -> None:
@@ -271,28 +284,27 @@ def _check_list(items: list[Any], depth: int) -> None:
 
 
 def _check_fields(lookup: dict[str, Any]) -> None:
+    for name, value in lookup.items():
+        kind = _KINDS.get(name)
+        if kind is not None and type(value) is not kind:
+            raise _wrong_kind(name)
     for name in ("id", "time", "system", "action", "actor.id"):
         if name not in lookup:
             raise BadEvent("missing-field", f"{name} is missing")
-    for name in _STRINGS:
-        if name in lookup and type(lookup[name]) is not str:
-            raise BadEvent("wrong-field", f"{name} is not a string")
     for name in _IDENTITIES:
         value = lookup.get(name)
         if value is not None and not 0 < len(value) <= MAX_ID_CHARS:
             raise BadEvent("wrong-field", f"{name} has {len(value)} characters; it must have 1 to {MAX_ID_CHARS}")
-    action = lookup["action"]
-    if type(action) is not str or action not in ACTIONS:
+    if lookup["action"] not in ACTIONS:
         raise BadEvent("wrong-field", f"action is not one of {' '.join(sorted(ACTIONS))}")
-    results = lookup.get("results")
-    if results is not None and (type(results) is not int or not 0 <= results <= MAX_RESULTS):
-        raise BadEvent("wrong-field", "results is not a whole number from 0")
-    fields = lookup.get("query.fields")
-    if fields is not None and not (type(fields) is list and all(type(field) is str for field in fields)):
-        raise BadEvent("wrong-field", "query.fields is not a list of strings")
-    for name in _NESTED:
-        if name in lookup:
-            raise BadEvent("wrong-field", f"{name} is not an object")
+    if not 0 <= lookup.get("results", 0) <= MAX_RESULTS:
+        raise _wrong_kind("results")
+    if not all(type(field) is str for field in lookup.get("query.fields", ())):
+        raise _wrong_kind("query.fields")
+
+
+def _wrong_kind(name: str) -> BadEvent:
+    return BadEvent("wrong-field", f"{name} is not {_NOUNS[_KINDS[name]]}")
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from monitor.alerts import LEVELS
 from monitor.events import REASONS
+from monitor.rules.model import LEVELS
 
 FATES: Final = ("counted", "late", "duplicate", "repeated", "refused")
 STAGES: Final = ("intake", "detect", "score")

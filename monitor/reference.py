@@ -8,7 +8,7 @@ as milliseconds since the epoch. A field that is missing is ``None``: unknown, w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -178,7 +178,7 @@ class Reference:
         self.watches_by_subject: defaultdict[str, dict[str, Timed]] = defaultdict(dict)
         self.shifts_by_actor: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         self.linked: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        self.actors_by_person: dict[str, str] = {}
+        self.actors_by_person: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._others: dict[str, Any] = {}
         for record in records:
             self.put(record)
@@ -187,17 +187,20 @@ class Reference:
         return len(self.actors) + len(self.units) + len(self.subjects) + len(self.cases) + len(self._others)
 
     def put(self, record: Record) -> None:
-        """Add a record, or replace the one with the same key. Raises :class:`BadRecord` for a time that is none."""
+        """Add a record, or replace the one with the same key.
+
+        Raises :class:`BadRecord` for a time that is none; what was known before then stays.
+        """
         timed = _timed(record)
+        absent = _absence(record) if isinstance(record, Actor) else ([], FOREVER)
         key = key_of(record)
         self.remove(key)
         match record:
             case Actor():
-                self.leave[record.id] = _leave(record)
-                self.left[record.id] = _ms(record.left, FOREVER)
+                self.leave[record.id], self.left[record.id] = absent
                 self.actors[record.id] = record
                 if record.person is not None:
-                    self.actors_by_person[record.person] = record.id
+                    self.actors_by_person[record.person][record.id] = None
             case Unit():
                 self.units[record.id] = record
             case Subject():
@@ -205,7 +208,7 @@ class Reference:
             case Case():
                 assert timed is not None  # a case always has a span
                 self.cases[record.id] = timed
-                self._index(self.cases_by_subject, record.subjects, record.id, timed)
+                _index(self.cases_by_subject, record.subjects, record.id, timed)
             case _:
                 self._others[key] = timed if timed is not None else record
                 self._place(record, timed)
@@ -213,11 +216,11 @@ class Reference:
     def _place(self, record: Record, timed: Any) -> None:
         match record:
             case Dispatch():
-                self._index(self.dispatches_by_actor, record.actors, record.id, timed)
+                _index(self.dispatches_by_actor, record.actors, record.id, timed)
                 if record.unit is not None and not record.actors:
                     self.dispatches_by_unit[record.unit][record.id] = timed
             case Watch():
-                self._index(self.watches_by_subject, record.subjects, record.id, timed)
+                _index(self.watches_by_subject, record.subjects, record.id, timed)
             case Shift():
                 if record.actor is not None:
                     self.shifts_by_actor[record.actor][record.id] = (timed.from_ms, timed.to_ms)
@@ -226,19 +229,14 @@ class Reference:
                     self.linked[record.from_subject][record.id] = record.to_subject
                     self.linked[record.to_subject][record.id] = record.from_subject
 
-    @staticmethod
-    def _index(index: dict[str, dict[str, Timed]], names: list[str] | None, record_id: str, timed: Any) -> None:
-        for name in names or ():
-            index[name][record_id] = timed
-
     def remove(self, key: str) -> None:
         """Forget the record of this key (a tombstone in the topic); a key that is not there is fine."""
         kind, _, name = key.partition("/")
         match kind:
             case "actor":
                 gone = self.actors.pop(name, None)
-                if gone is not None and gone.person is not None:
-                    self.actors_by_person.pop(gone.person, None)
+                if gone is not None:
+                    _unindex(self.actors_by_person, [gone.person], name)
                 self.leave.pop(name, None)
                 self.left.pop(name, None)
             case "unit":
@@ -247,8 +245,8 @@ class Reference:
                 self.subjects.pop(name, None)
             case "case":
                 timed = self.cases.pop(name, None)
-                for subject in (timed.record.subjects or ()) if timed is not None else ():
-                    self.cases_by_subject[subject].pop(name, None)
+                if timed is not None:
+                    _unindex(self.cases_by_subject, timed.record.subjects, name)
             case _:
                 self._displace(self._others.pop(key, None))
 
@@ -256,18 +254,14 @@ class Reference:
         record = gone.record if isinstance(gone, Timed) else gone
         match record:
             case Dispatch():
-                for actor in record.actors or ():
-                    self.dispatches_by_actor[actor].pop(record.id, None)
-                if record.unit is not None:
-                    self.dispatches_by_unit[record.unit].pop(record.id, None)
+                _unindex(self.dispatches_by_actor, record.actors, record.id)
+                _unindex(self.dispatches_by_unit, [record.unit], record.id)
             case Watch():
-                for subject in record.subjects or ():
-                    self.watches_by_subject[subject].pop(record.id, None)
+                _unindex(self.watches_by_subject, record.subjects, record.id)
             case Shift():
-                self.shifts_by_actor[record.actor or ""].pop(record.id, None)
+                _unindex(self.shifts_by_actor, [record.actor], record.id)
             case Link():
-                self.linked[record.from_subject or ""].pop(record.id, None)
-                self.linked[record.to_subject or ""].pop(record.id, None)
+                _unindex(self.linked, [record.from_subject, record.to_subject], record.id)
             case _:
                 pass
 
@@ -291,8 +285,25 @@ def _timed(record: Record) -> Timed | None:
     return Timed(record, _ms(getattr(record, names[0]), -FOREVER), _ms(getattr(record, names[1]), FOREVER))
 
 
-def _leave(actor: Actor) -> list[tuple[int, int]]:
-    return [(_ms(span.from_, -FOREVER), _ms(span.to, FOREVER)) for span in actor.leave or ()]
+def _absence(actor: Actor) -> tuple[list[tuple[int, int]], int]:
+    """When the actor is on leave, and from when the actor has left."""
+    leave = [(_ms(span.from_, -FOREVER), _ms(span.to, FOREVER)) for span in actor.leave or ()]
+    return leave, _ms(actor.left, FOREVER)
+
+
+def _index(index: dict[str, dict[str, Timed]], names: list[str] | None, record_id: str, timed: Any) -> None:
+    for name in names or ():
+        index[name][record_id] = timed
+
+
+def _unindex(index: dict[str, dict[str, Any]], names: Sequence[str | None] | None, record_id: str) -> None:
+    """The reverse, which leaves no empty entries: an index must look as if the record had never been."""
+    for name in names or ():
+        entries = index.get(name) if name is not None else None
+        if entries is not None:
+            entries.pop(record_id, None)
+            if not entries:
+                del index[name]  # type: ignore[arg-type]  # None has no entries
 
 
 def json_schema() -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -35,6 +37,18 @@ def kafka_errors(bootstrap: str) -> Iterator[None]:
         raise fail(f"Kafka at {bootstrap}: {type(error).__name__}: {error} ({hint})") from None
 
 
+def start_kafka(data: Path) -> Any:
+    """The local Kafka on a data folder, as a context manager; exits with what is wrong when it cannot start."""
+    try:
+        from monitor import local_kafka
+    except ImportError as error:
+        raise fail(f"{error}: the `local` extra is not installed (pip install 'lookup-monitor[local]')") from None
+    try:
+        return local_kafka.start(data)
+    except local_kafka.LocalKafkaError as error:
+        raise fail(str(error)) from None
+
+
 def load_rules(folder: Path) -> tuple[RuleSet, int]:
     """The rules of a folder, and how many problems were reported (each on a line of its own)."""
     if not folder.is_dir():
@@ -58,9 +72,9 @@ def load_reference(path: Path) -> tuple[Reference, int]:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file without their ends, empty ones left out."""
+    """The lines of a file, or of standard input for ``-``, without their ends, empty ones left out."""
     try:
-        with path.open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
             for line in file:
                 stripped = line.strip()
                 if stripped:

@@ -45,7 +45,9 @@ def simulate(
     force = simulate_force(ForceSettings(seed=seed, days=days, actors=actors, start=first_day(start, days)))
     if folder is not None:
         counts = write_force(force, folder)
-        out.print(f"{folder}: {counts}")
+        out.print(
+            f"{folder}: {counts.events:,} lookups, {counts.reference:,} reference records, {counts.labels} scenarios"
+        )
     if kafka:
         from monitor.commands.ingest import send_events, send_reference
 

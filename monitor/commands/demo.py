@@ -21,10 +21,10 @@ from rich.live import Live
 from rich.table import Table
 
 from monitor import alerts
-from monitor.commands.common import fail, out
+from monitor.commands.common import fail, out, start_kafka
 from monitor.commands.data import recall_table
 from monitor.commands.ingest import event_out, send_chunks, send_reference
-from monitor.commands.run import _start_kafka, ensure_topics, spawn_worker, stop_workers
+from monitor.commands.run import ensure_topics, spawn_worker, stop_workers
 from monitor.recall import recall_by_typology
 from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
@@ -57,8 +57,6 @@ def demo(
     plain: Annotated[bool, typer.Option("--plain", help="lines instead of a live table")] = False,
 ) -> None:
     """Show the whole way: real Kafka, a made-up force with hidden misuse, a worker, and the alerts as they come."""
-    from monitor import local_kafka
-
     scene = Scene()
     actors = max(20, int(seconds * rate / (_LOOKUPS_PER_ACTOR_DAY * _DAYS)))
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=_DAYS)
@@ -66,7 +64,7 @@ def demo(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lookup-monitor-demo-")))
         out.print("starting Kafka (the first time it is downloaded, some 43 MB)")
-        kafka = stack.enter_context(_start_kafka(folder / "kafka", local_kafka))
+        kafka = stack.enter_context(start_kafka(folder / "kafka"))
         port = _free_port()
         settings = Settings(bootstrap=kafka.bootstrap, metrics_port=port, metrics_host="127.0.0.1")
         ensure_topics(settings)

@@ -82,7 +82,9 @@ def send_chunks(settings: Settings, records: Iterable[Out], size: int = _CHUNK) 
             runner.run(writer.stop())
 
 
-def reference_load(file: Annotated[Path, typer.Argument(help="reference records, JSON Lines")]) -> None:
+def reference_load(
+    file: Annotated[Path, typer.Argument(metavar="FILE|-", help="reference records, JSON Lines")],
+) -> None:
     """Load reference records into Kafka. A wrong record is reported and skipped; exit code 1 then."""
     refused = 0
 

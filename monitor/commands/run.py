@@ -15,7 +15,7 @@ import typer
 from kafka import KafkaAdminClient
 from rich.table import Table
 
-from monitor.commands.common import fail, kafka_errors, load_rules, out
+from monitor.commands.common import fail, kafka_errors, load_rules, out, start_kafka
 from monitor.commands.ingest import data_home
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream import topics
@@ -69,13 +69,11 @@ def up(
     data: Annotated[Path | None, typer.Option(help="Kafka's data folder")] = None,
 ) -> None:
     """Run Kafka and workers on this machine until Ctrl-C; a worker that ends is started again."""
-    from monitor import local_kafka
-
     stop = threading.Event()
     for wanted_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted_signal, lambda *_: stop.set())
     with ExitStack() as stack:
-        kafka = stack.enter_context(_start_kafka(data or data_home() / "kafka", local_kafka))
+        kafka = stack.enter_context(start_kafka(data or data_home() / "kafka"))
         settings = Settings(bootstrap=kafka.bootstrap)
         ensure_topics(settings)
         ports = [settings.metrics_port + number for number in range(workers)]
@@ -90,13 +88,6 @@ def up(
                     out.print(f"worker {number} ended with code {process.returncode}; starting it again")
                     running[number] = spawn_worker(wanted[number])
         stop_workers(running)
-
-
-def _start_kafka(data: Path, local_kafka):  # type: ignore[no-untyped-def]
-    try:
-        return local_kafka.start(data)
-    except local_kafka.LocalKafkaError as error:
-        raise fail(str(error)) from None
 
 
 def stop_workers(running: list[subprocess.Popen[bytes]], timeout: float = 20) -> None:

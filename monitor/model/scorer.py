@@ -23,6 +23,8 @@ SEED: Final = 20261124
 WARM_UP: Final = 2000
 #: The model alerts about one actor at most once in so much event time, in milliseconds.
 QUIET_MS: Final = 3600 * 1000
+#: An actor's extreme scores count in the quantile at most once in so much event time, in milliseconds.
+COUNTED_MS: Final = 7 * 24 * 3600 * 1000
 _BINS: Final = 800
 _DECADES: Final = 4.0
 _EVERY: Final = 50
@@ -80,6 +82,16 @@ def _bin(score: float) -> int:
     return min(_BINS - 1, int(-math.log10(max(1.0 - score, 1e-9)) * _BINS / _DECADES))
 
 
+def _is_due(last: dict[str, int], actor: str, ts: int, quiet_ms: int) -> bool:
+    """Whether the actor's last time is ``quiet_ms`` away from ``ts``; then it is ``ts`` from now on."""
+    if abs(ts - last.get(actor, -quiet_ms)) < quiet_ms:
+        return False
+    for name in [name for name, at in last.items() if abs(ts - at) >= quiet_ms]:
+        del last[name]
+    last[actor] = ts
+    return True
+
+
 class _Saved(msgspec.Struct, array_like=True):
     version: int
     quantile: float
@@ -92,6 +104,7 @@ class _Saved(msgspec.Struct, array_like=True):
     since: int
     threshold: float
     alerted: dict[str, int]
+    counted: dict[str, int]
     means: list[float]
 
 
@@ -106,39 +119,36 @@ class PeerModel:
         self.seen = 0
         self.means = dict.fromkeys(FEATURES, 0.0)
         self._alerted: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
 
     def step(self, actor: str, ts: int, vector: Mapping[str, float]) -> Scored:
-        """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme."""
-        scaled = self._scale(vector)
+        """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme.
+
+        Learning from the extreme would let a slow poisoner teach the model that leaking is ordinary. So it moves neither
+        the scaler nor the trees nor the means, and each actor's extremes move the quantile at most once in a while.
+        """
+        plain = dict(vector)
+        is_warm = self.seen >= WARM_UP
+        if not is_warm:
+            self._scaler.learn_one(plain)
+        scaled = self._scaler.transform_one(plain)
         score = float(self._trees.score_one(scaled))
         threshold = self.quantile.value
-        is_warm = self.seen >= WARM_UP
         is_extreme = is_warm and score > threshold
         self.seen += 1
-        if score > 0.0:
+        if score > 0.0 and (not is_extreme or _is_due(self._counted, actor, ts, COUNTED_MS)):
             self.quantile.update(score)
         if not is_extreme:
-            # Learning from the extreme would let a slow poisoner teach the model that leaking is ordinary.
+            if is_warm:
+                self._scaler.learn_one(plain)
             self._trees.learn_one(scaled)
             for name, value in vector.items():
                 self.means[name] += (value - self.means[name]) / min(self.seen, 5000)
-        return Scored(score, threshold, is_extreme and self._may_alert(actor, ts))
+        return Scored(score, threshold, is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS))
 
     def score(self, vector: Mapping[str, float]) -> float:
         """The score of a vector, without learning it."""
         return float(self._trees.score_one(self._scaler.transform_one(dict(vector))))
-
-    def _scale(self, vector: Mapping[str, float]) -> dict[str, float]:
-        plain = dict(vector)
-        self._scaler.learn_one(plain)
-        return self._scaler.transform_one(plain)  # type: ignore[no-any-return]
-
-    def _may_alert(self, actor: str, ts: int) -> bool:
-        if abs(ts - self._alerted.get(actor, -QUIET_MS)) < QUIET_MS:
-            return False
-        self._alerted = {name: at for name, at in self._alerted.items() if abs(ts - at) < QUIET_MS}
-        self._alerted[actor] = ts
-        return True
 
     def to_bytes(self) -> bytes:
         """All that was learned, as MessagePack. No pickle: nothing from Kafka may run code (promise 4)."""
@@ -159,6 +169,7 @@ class PeerModel:
                 self.quantile._since,
                 self.quantile.value,
                 self._alerted,
+                self._counted,
                 list(self.means.values()),
             )
         )
@@ -175,7 +186,7 @@ class PeerModel:
         model = cls(saved.quantile)
         model.seen = saved.seen
         model.means = dict(zip(FEATURES, saved.means, strict=True))
-        model._alerted = saved.alerted
+        model._alerted, model._counted = saved.alerted, saved.counted
         quantile = model.quantile = ScoreQuantile(saved.quantile, saved.counts)
         quantile._since, quantile.value = saved.since, saved.threshold
         if saved.ranges:

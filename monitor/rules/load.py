@@ -22,27 +22,9 @@ from sigma.rule import SigmaRule
 
 from monitor.rules.compile import CannotCompile, compile_condition
 from monitor.rules.correlate import OPERATORS, TYPES
-from monitor.rules.model import Correlation, Detection
+from monitor.rules.model import LEVELS, TYPOLOGIES, Correlation, Detection
 from monitor.rules.ruleset import RuleSet
 
-TYPOLOGIES: Final = (
-    "curiosity",
-    "friend-favour",
-    "self-and-kin",
-    "followed-check",
-    "investigation-check",
-    "outside-work-area",
-    "bulk-harvest",
-    "low-and-slow",
-    "grooming-slope",
-    "sleeper",
-    "support-staff",
-    "shared-interest",
-    "account-misuse",
-    "honeytoken",
-    "leak-trace",
-)
-LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 CATEGORY: Final = "lookup"
 _SPAN_MS: Final = {
     "s": 1000,
@@ -167,6 +149,8 @@ def _check_common(rule: dict[str, Any], seen: dict[str, str], path: str) -> None
         raise _Wrong(
             f"id {rule['id']} is not a UUID", f"for instance {uuid.uuid5(uuid.NAMESPACE_OID, rule['title'])}", ("id",)
         ) from None
+    if not isinstance(rule.get("name", ""), str):
+        raise _Wrong("name is not a text", "a short name that correlations can use", ("name",))
     for key in (rule["id"], rule.get("name")):
         if key is not None and key in seen:
             raise _Wrong(f"{key} is used in {seen[key]} already", "ids and names must differ", ("id",))
@@ -210,19 +194,30 @@ def _detection(rule: dict[str, Any]) -> Detection:
     known = ("title", "id", "name", "status", "level", "logsource", "detection", "description")
     try:
         parsed = SigmaRule.from_dict({name: rule[name] for name in known if name in rule})
-        conditions = [condition.parsed for condition in parsed.detection.parsed_condition]
-        compiled = [compile_condition(condition) for condition in conditions]
-    except (SigmaError, CannotCompile, re.error) as error:
+        conditions = parsed.detection.parsed_condition
+    except Exception as error:  # pySigma raises anything for a value of a kind it does not expect
         raise _Wrong(*_explain(error, detection)) from None
-    if len(compiled) != 1:
+    if len(conditions) != 1:
         raise _Wrong("there must be one condition", "join them with `or`", ("detection", "condition"))
-    predicate, witness = compiled[0]
+    try:
+        tree = conditions[0].parsed
+    except SigmaError as error:
+        hint = "names of selections, and, or, not, 1 of name*, all of them"
+        raise _Wrong(_first_line(error), hint, ("detection", "condition")) from None
+    try:
+        predicate, witness = compile_condition(tree)
+    except (CannotCompile, re.error) as error:
+        raise _Wrong(*_explain(error, detection)) from None
     return Detection(**_about(rule), predicate=predicate, witness=witness)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).split(" in ")[0].splitlines()), type(error).__name__)
 
 
 def _explain(error: Exception, detection: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     """pySigma's message, and the detection's key it is most likely about."""
-    message = str(error).split(" in ")[0] if isinstance(error, SigmaError) else str(error)
+    message = _first_line(error)
     for name, selection in detection.items():
         for item in selection if isinstance(selection, dict) else ():
             for modifier in item.split("|")[1:]:
@@ -256,7 +251,7 @@ def _correlation(rule: dict[str, Any], known: dict[str, Detection]) -> Correlati
     if not isinstance(body, dict):
         raise _Wrong("correlation must be a mapping", "", ("correlation",))
     kind = body.get("type")
-    if kind not in TYPES:
+    if not isinstance(kind, str) or kind not in TYPES:
         raise _Wrong(
             f"correlation type {kind} is not supported", _nearest(str(kind), tuple(TYPES)), ("correlation", "type")
         )
@@ -265,16 +260,19 @@ def _correlation(rule: dict[str, Any], known: dict[str, Detection]) -> Correlati
     if not isinstance(names, list) or not names:
         raise _Wrong("rules is missing", "name the rules that are counted", ("correlation", "rules"))
     for name in names:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             hint = _nearest(str(name), tuple(sorted(known)))
             raise _Wrong(f"there is no detection {name}", hint, ("correlation", "rules"))
     group = body.get("group-by", ["actor.id"])
+    group = [group] if isinstance(group, str) else group
+    if not isinstance(group, list) or not group or not all(isinstance(name, str) for name in group):
+        raise _Wrong("group-by is not a list of fields", "for instance [actor.id]", ("correlation", "group-by"))
     conditions, field = _condition(body, kind)
     return Correlation(
         **_about(rule),
         type=kind,
         rules=tuple(sorted({known[name].id for name in names})),
-        group_by=tuple([group] if isinstance(group, str) else group),
+        group_by=tuple(group),
         span_ms=_span(body.get("timespan")),
         conditions=conditions,
         field=field,
@@ -295,7 +293,9 @@ def _condition(body: dict[str, Any], kind: str) -> tuple[tuple[tuple[str, float]
     if not bounds:
         raise _Wrong("condition has no bound", "for instance `gte: 10`", at)
     field = condition.get("field")
-    if kind == "value_count" and not isinstance(field, str):
+    if field is not None and not isinstance(field, str):
+        raise _Wrong("field is not the name of a field", "for instance subject.id", (*at, "field"))
+    if kind == "value_count" and field is None:
         raise _Wrong("condition has no field", "value_count counts the different values of a field", at)
     return tuple(sorted((name, float(value)) for name, value in bounds.items())), field
 

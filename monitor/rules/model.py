@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+#: The patterns of misuse that rules and simulated scenarios are named by.
+TYPOLOGIES: Final = (
+    "curiosity",
+    "friend-favour",
+    "self-and-kin",
+    "followed-check",
+    "investigation-check",
+    "outside-work-area",
+    "bulk-harvest",
+    "low-and-slow",
+    "grooming-slope",
+    "sleeper",
+    "support-staff",
+    "shared-interest",
+    "account-misuse",
+    "honeytoken",
+    "leak-trace",
+)
+#: Sigma's levels, least first.
+LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 
 Lookup = Mapping[str, Any]
 Predicate = Callable[[Lookup], bool]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -17,6 +20,8 @@ def new_app(settings: Settings) -> faust.App:
         settings.group,
         broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
         store="memory://",
+        # Faust makes this folder whether it keeps something in it or not; we keep nothing in it.
+        datadir=Path(tempfile.gettempdir(), f"lookup-monitor-faust-{os.getuid()}"),
         key_serializer="raw",
         value_serializer="raw",
         topic_allow_declare=False,
@@ -28,7 +33,7 @@ def new_app(settings: Settings) -> faust.App:
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
         # In chunks: what a worker may have fetched and not yet worked on.
-        stream_buffer_maxsize=16,
+        stream_buffer_maxsize=32,
         web_enabled=False,
     )
     app.transport = ChunkTransport(app.conf.broker_consumer, app)

@@ -1,0 +1,229 @@
+"""The deployment files, which cannot be run here, agree with the schema of Compose and with the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from monitor.cli import app
+from monitor.local_kafka_dist import LOCK_FILE, parse_lock
+from monitor.metrics import Metrics
+from monitor.settings import ENV_PREFIX, Settings
+from monitor.stream.topics import topics_of
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+def yaml(path: Path) -> Any:
+    return YAML(typ="safe").load(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def compose() -> Any:
+    return yaml(ROOT / "docker-compose.yml")
+
+
+def compose_schema() -> Any:
+    """The Compose Specification's schema, as check-jsonschema ships it."""
+    place = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    return json.loads(place.read_text())
+
+
+def environment(service: Any) -> dict[str, str]:
+    return dict(service.get("environment", {}))
+
+
+def settings_of(service: Any) -> Settings:
+    fields = {name.removeprefix(ENV_PREFIX).lower(): value for name, value in environment(service).items()}
+    return Settings(**fields)
+
+
+def test_compose_is_valid(compose: Any) -> None:
+    jsonschema.validate(compose, compose_schema(), Draft202012Validator)
+
+
+@pytest.mark.parametrize(
+    ("service", "key", "value"),
+    [("worker", "comand", ["worker"]), ("kafka", "ports", 9092), ("topics", "depends_on", 3)],
+)
+def test_the_schema_would_find_a_mistake(compose: Any, service: str, key: str, value: Any) -> None:
+    services = compose["services"]
+    wrong = {**compose, "services": {**services, service: {**services[service], key: value}}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, compose_schema(), Draft202012Validator)
+
+
+@pytest.mark.parametrize("name", ["topics", "worker"])
+def test_the_monitors_services_run_commands_there_are_with_settings_there_are(compose: Any, name: str) -> None:
+    service = compose["services"][name]
+    commands = {(command.name or command.callback.__name__) for command in app.registered_commands}  # type: ignore[union-attr]
+    assert service["command"][0] in commands
+    assert all(variable.startswith(ENV_PREFIX) for variable in environment(service))
+    settings_of(service)  # a name or value that is none raises
+
+
+def test_workers_and_topics_have_the_same_settings(compose: Any) -> None:
+    assert settings_of(compose["services"]["worker"]) == settings_of(compose["services"]["topics"])
+
+
+def test_workers_reach_kafka_where_it_listens(compose: Any) -> None:
+    kafka, worker = environment(compose["services"]["kafka"]), compose["services"]["worker"]
+    advertised = dict(each.split("://") for each in kafka["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    assert settings_of(worker).bootstrap == advertised["INSIDE"]
+    listeners = dict(each.split("://") for each in kafka["KAFKA_LISTENERS"].split(","))
+    assert {name: at.rpartition(":")[2] for name, at in advertised.items()} == {
+        name: listeners[name].lstrip(":") for name in advertised
+    }
+    assert compose["services"]["kafka"]["ports"] == [f"{advertised['OUTSIDE']}:{listeners['OUTSIDE'].lstrip(':')}"]
+    assert advertised["OUTSIDE"] == Settings.model_fields["bootstrap"].default
+
+
+def test_kafka_makes_no_topics_by_itself_and_is_the_version_we_test_with(compose: Any) -> None:
+    kafka = compose["services"]["kafka"]
+    assert environment(kafka)["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    assert kafka["image"] == f"apache/kafka:{parse_lock(LOCK_FILE.read_bytes()).version}"
+
+
+def test_one_broker_can_hold_the_replicas(compose: Any) -> None:
+    assert settings_of(compose["services"]["worker"]).replication == 1
+
+
+def test_metrics_are_scraped_where_workers_serve_them(compose: Any) -> None:
+    worker = compose["services"]["worker"]
+    settings = settings_of(worker)
+    assert settings.metrics_host == "0.0.0.0"
+    assert worker["expose"] == [str(settings.metrics_port)]
+    assert f":{settings.metrics_port}/healthz" in worker["healthcheck"]["test"][-1]
+    (job,) = [job for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"] if "dns_sd_configs" in job]
+    assert job["dns_sd_configs"] == [{"names": ["worker"], "type": "A", "port": settings.metrics_port}]
+    assert settings.metrics_port == Settings.model_fields["metrics_port"].default
+    assert f"EXPOSE {settings.metrics_port}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_every_mounted_file_is_there_and_every_volume_declared(compose: Any) -> None:
+    for service in compose["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith("./") else source in compose["volumes"]
+
+
+def test_prometheus_finds_its_rules_and_alertmanager(compose: Any) -> None:
+    config = yaml(DEPLOY / "prometheus/prometheus.yml")
+    assert "./deploy/prometheus:/etc/prometheus:ro" in compose["services"]["prometheus"]["volumes"]
+    assert [Path(file).name for file in config["rule_files"]] == ["rules.yml"]
+    assert (DEPLOY / "prometheus" / "rules.yml").exists()
+    (target,) = config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    assert any(published.endswith(f":{port}") for published in compose["services"][name]["ports"])
+
+
+def test_alertmanager_routes_to_a_receiver_there_is() -> None:
+    config = yaml(DEPLOY / "alertmanager/alertmanager.yml")
+    assert config["route"]["receiver"] in {receiver["name"] for receiver in config["receivers"]}
+    alerts = {rule["alert"] for group in yaml(DEPLOY / "prometheus/rules.yml")["groups"] for rule in group["rules"]}
+    named = " ".join(str(matcher) for rule in config["inhibit_rules"] for both in rule.values() for matcher in both)
+    assert set(re.findall(r"[A-Z]\w+", named)) <= alerts
+
+
+def series() -> dict[str, set[str]]:
+    """Every series the workers have: name to labels."""
+    found = {}
+    for family in Metrics([("r", "high")], partitions=1).registry.collect():
+        for sample in family.samples:
+            found[sample.name] = set(sample.labels)
+    return found
+
+
+def expressions() -> Iterator[str]:
+    for group in yaml(DEPLOY / "prometheus/rules.yml")["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+    for panel in json.loads((DEPLOY / "grafana/dashboards/lookup-monitor.json").read_text())["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+
+
+def test_rules_and_dashboard_ask_for_series_and_labels_there_are() -> None:
+    known = series()
+    used = set()
+    for expression in expressions():
+        names = re.findall(r"lookup_monitor_\w+", expression)
+        assert set(names) <= known.keys()
+        used |= set(names)
+        labels = {label for names in re.findall(r"by \(([^)]*)\)", expression) for label in names.split(", ")}
+        assert labels <= set().union({"le"}, *(known[name] for name in names))
+    bases = {re.sub(r"_(bucket|sum|count|created)$", "", name) for name in known}
+    shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used}
+    assert {name.removesuffix("_total") for name in bases} == {name.removesuffix("_total") for name in shown}
+
+
+def test_every_alert_about_the_monitor_says_what_to_do() -> None:
+    for group in yaml(DEPLOY / "prometheus/rules.yml")["groups"]:
+        for rule in group["rules"]:
+            assert rule["labels"]["severity"] in ("warning", "critical")
+            assert rule["annotations"].keys() == {"summary", "action"}
+
+
+def test_grafana_reads_the_prometheus_there_is(compose: Any) -> None:
+    (source,) = yaml(DEPLOY / "grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert "127.0.0.1:9090:9090" in compose["services"]["prometheus"]["ports"]
+    board = json.loads((DEPLOY / "grafana/dashboards/lookup-monitor.json").read_text())
+    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
+    home = environment(compose["services"]["grafana"])["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    (provider,) = yaml(DEPLOY / "grafana/provisioning/dashboards/lookup-monitor.yml")["providers"]
+    assert Path(home).parent == Path(provider["options"]["path"])
+    assert (DEPLOY / "grafana/dashboards" / Path(home).name).exists()
+
+
+def kept(config: dict[str, str]) -> str:
+    if config["cleanup.policy"] == "compact":
+        return "compacted"
+    return f"{int(config['retention.ms']) // 86_400_000} days"
+
+
+def test_the_table_of_topics_is_what_the_code_makes() -> None:
+    rows = re.findall(r"^\| `(lookup\.[\w.]+)` \| (\d+) \| ([\w ]+) \|", (DEPLOY / "README.md").read_text(), re.M)
+    assert [(name, int(count), kept_for) for name, count, kept_for in rows] == [
+        (topic.name, topic.partitions, kept(topic.config)) for topic in topics_of(Settings())
+    ]
+
+
+def test_the_readme_has_the_two_commands_and_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert "    pip install uv && uv run monitor demo\n" in readme
+    assert "    pip install uv && uv run pytest\n" in readme
+    rows = re.findall(r"^\| `LOOKUP_MONITOR_(\w+)` \| ([^|]*) \| ([^|]*) \|", readme, re.M)
+    assert [(name.lower(), default, meaning) for name, default, meaning in rows] == [
+        (name, "the pack" if name == "rules" else str(field.default), field.description)
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_every_library_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["local"]]
+    named = (ROOT / "docs/decisions.md").read_text()
+    for requirement in wanted:
+        name = re.split(r"[\[<>=]", requirement)[0]
+        assert re.search(rf"^\|[^|]*\b{re.escape(name)}\b[^|]*\|", named, re.M), name
+
+
+def test_the_image_has_the_python_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11,<3.12"
+    froms = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.M)
+    assert froms == ["python:3.11-slim", "python:3.11-slim"]
+    for name in re.findall(r"^COPY (?!--)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.M):
+        for source in name.split():
+            assert (ROOT / source).exists()
+            assert f"!{source}" in (ROOT / ".dockerignore").read_text()

@@ -1,0 +1,165 @@
+"""The small parts of the stream: what is committed, what a changelog restores, where a key goes."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.partitioner.default import murmur2
+
+from monitor.rules import RuleSet
+from monitor.settings import Settings
+from monitor.stream.batches import Out
+from monitor.stream.detect import Chunk, Detect
+from monitor.stream.intake import Intake
+from monitor.stream.tables import Table
+from monitor.stream.topics import DETECT_STATE, DLQ, EVENTS, KEYED, TICK, partition_of, topics_of
+from monitor.stream.transport import ChunkConsumer
+from tests.samples import BAD, GOOD, NOW, reference
+
+PART = TP(EVENTS, 0)
+
+
+def consumer(delivered: list[int]) -> Any:
+    """The bookkeeping of a consumer without the rest of Faust."""
+    made = ChunkConsumer.__new__(ChunkConsumer)
+    made._delivered = {PART: deque(delivered)}
+    made._acked_index = {PART: set()}
+    made._acked = {PART: []}
+    return made
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_an_offset_is_committed_only_when_all_before_it_are_acknowledged(sizes: list[int], chance: Any) -> None:
+    ends = [sum(sizes[: n + 1]) - 1 for n in range(len(sizes))]
+    made, acknowledged, committed = consumer(ends), set(), 0
+    order = list(ends)
+    chance.shuffle(order)
+    for end in order:
+        acknowledged.add(end)
+        made._acked_index[PART].add(end)
+        made._acked[PART].append(end)
+        if chance.random() < 0.6:
+            offset = made._new_offset(PART)
+            committed = offset if offset is not None else committed
+            done = [each for n, each in enumerate(ends) if set(ends[: n + 1]) <= acknowledged]
+            assert committed == (done[-1] + 1 if done else 0)
+    final = made._new_offset(PART)
+    assert (final or committed) == ends[-1] + 1
+    assert made._acked[PART] == []
+
+
+@given(st.text(), st.integers(1, 64))
+def test_a_key_goes_where_kafkas_own_producers_send_it(key: str, partitions: int) -> None:
+    assert partition_of(key, partitions) == (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 30), st.dictionaries(st.sampled_from("abc"), st.binary(max_size=5), max_size=3)),
+    max_size=12,
+)
+
+
+@given(CHANGES)
+def test_a_changelog_restores_the_state_of_the_highest_position(changes: list[tuple[int, dict[str, bytes]]]) -> None:
+    """A worker that was taken for dead may write an older state after a newer one; the newer must win."""
+    table, log = Table("t", 0), []
+    expected: dict[str, tuple[int, bytes]] = {}
+    for position, values in changes:
+        log += table.change(position, values.items(), NOW)
+        for key, value in values.items():
+            if position >= expected.get(key, (-1, b""))[0]:
+                expected[key] = (position, value)
+    restored = Table("t", 0)
+    for out in log:
+        assert out.key is not None
+        restored.restore(out.key.decode(), out.value)
+    assert restored.values == {key: value for key, (_, value) in expected.items()}
+
+
+def test_a_tombstone_in_the_changelog_removes_the_key() -> None:
+    (out,) = Table("t", 0).change(5, [("a", b"1")], NOW)
+    table = Table("t", 0)
+    table.restore("a", out.value)
+    table.restore("a", None)
+    assert table.get("a") is None
+
+
+def record(value: bytes | None, offset: int, key: bytes | None = b"o-1") -> Any:
+    return SimpleNamespace(
+        topic=EVENTS, partition=1, offset=offset, key=key, value=value, timestamp=NOW, headers=(("trace", b"t"),)
+    )
+
+
+def intake(known: Any = None, rules: Any = None) -> Intake:
+    return Intake(1, 4, Table("state", 1), known or reference(), rules or RuleSet())
+
+
+def test_intake_writes_every_message_somewhere() -> None:
+    raws = [raw for _, raw in BAD] + [orjson.dumps(GOOD)]
+    out = intake().process([record(raw, n) for n, raw in enumerate(raws)])
+    assert [one.value for one in out if one.topic == DLQ] == [raw for _, raw in BAD]
+    (keyed,) = [one for one in out if one.topic == KEYED and one.key != TICK]
+    assert keyed.key == b"actor/o-1"
+    assert keyed.partition == partition_of("actor/o-1", 4)
+    ticks = [one for one in out if one.key == TICK]
+    assert [one.partition for one in ticks] == [0, 1, 2, 3]
+
+
+def test_a_message_we_have_no_answer_for_goes_to_the_dlq(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = intake()
+    monkeypatch.setattr(stage.reference, "actors", None)
+    out = stage.process([record(orjson.dumps(GOOD), 0)])
+    (refused,) = [one for one in out if one.topic == DLQ]
+    assert dict(refused.headers)["reason"] == b"internal"
+    assert dict(refused.headers)["original.trace"] == b"t"
+    assert stage.refused == ["internal"]
+
+
+def test_the_place_of_a_lookup_never_falls_even_after_a_restart() -> None:
+    stage = intake()
+    late = orjson.dumps({**GOOD, "time": "2026-11-19T09:15:02+01:00"})
+    out = stage.process([record(orjson.dumps(GOOD), 0), record(late, 1)])
+    places = [orjson.loads(one.value or b"")["@"] for one in out if one.topic == KEYED and one.key != TICK]
+    assert places[0][0] == places[1][0]
+    table = Table("state", 1)
+    for one in out:
+        if one.topic == "state":
+            table.restore((one.key or b"").decode(), one.value)
+    again = Intake(1, 4, table, reference(), RuleSet())
+    assert again.reached == places[0][0]
+
+
+def keyed(lookup_id: str, offset: int) -> Any:
+    value = {"id": lookup_id, "time": GOOD["time"], "ts": NOW, "hour": 9, "system": "bvi", "action": "read"}
+    return SimpleNamespace(
+        key=b"actor/o-1",
+        value=orjson.dumps({**value, "actor.id": "o-1", "@": (NOW, 0, offset, NOW)}),
+        offset=offset,
+        timestamp=NOW,
+    )
+
+
+def test_a_state_that_cannot_be_read_is_counted_and_the_key_goes_on() -> None:
+    from monitor.detector import Detector
+
+    table = Table(DETECT_STATE, 0)
+    table.values["actor/o-1"] = b"nonsense"
+    written = Detect(0, 4, table, Detector(RuleSet())).process([keyed("x", 0)], Chunk(None))
+    assert written.bad_states == 1
+    assert written.fates == {"counted": 1}
+
+
+def test_topics_follow_the_settings() -> None:
+    made = {topic.name: topic for topic in topics_of(Settings(partitions=7, replication=3, retention_days=2))}
+    assert made[EVENTS].partitions == made[DETECT_STATE].partitions == 7
+    assert made[EVENTS].config == {"cleanup.policy": "delete", "retention.ms": str(2 * 86_400_000)}
+    assert made[DETECT_STATE].config["cleanup.policy"] == "compact"
+    assert {topic.replication for topic in made.values()} == {3}
+    assert Out(EVENTS, 0, None, None, 0).headers == ()

@@ -1,0 +1,134 @@
+"""One key's state and one lookup: duplicates, repeats, lateness, and state that can be saved anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor import detector
+from monitor.detector import (
+    ALLOWED_LATENESS_MS,
+    REMEMBERED,
+    BadState,
+    Detector,
+    KeyState,
+    load_state,
+    peer_group_of,
+    save_state,
+)
+from tests.rules.samples import correlation, rules
+from tests.rules.samples import detection as rule
+from tests.samples import lookup
+
+RULES = rules(
+    rule({"action": "export"}, name="stateless"),
+    rule({"action": "read"}),
+    correlation(),
+    correlation("values", type="value_count", condition={"field": "subject.id", "gte": 2}),
+)
+START = 1_790_000_000_000
+KEY = "actor/o-1"
+
+
+def one(number: int, ts: int | None = None, **fields: Any) -> dict[str, Any]:
+    return lookup(id=f"x-{number}", ts=START + number if ts is None else ts, **fields)
+
+
+def test_a_repeat_by_kafka_and_a_duplicate_by_the_sender_count_once() -> None:
+    machine, state = Detector(RULES), KeyState()
+    assert machine.step(KEY, state, one(1), 0, 10).fate == "counted"
+    assert machine.step(KEY, state, one(1), 0, 10).fate == "repeated"
+    assert machine.step(KEY, state, one(2), 0, 9).fate == "repeated"
+    assert machine.step(KEY, state, one(1), 0, 11).fate == "duplicate"
+    assert machine.step(KEY, state, {**one(1), "system": "brp"}, 0, 12).fate == "counted"
+    assert machine.step(KEY, state, one(3), 1, 0).fate == "counted", "another source partition has its own offsets"
+
+
+def test_a_duplicate_is_known_among_the_last_so_many() -> None:
+    machine, state = Detector(RULES), KeyState()
+    for number in range(REMEMBERED):
+        assert machine.step(KEY, state, one(number), 0, number).fate == "counted"
+    assert machine.step(KEY, state, one(0), 0, 1000).fate == "duplicate"
+    assert machine.step(KEY, state, one(REMEMBERED), 0, 1001).fate == "counted"
+    assert machine.step(KEY, state, one(0), 0, 1002).fate == "counted"
+    assert len(state.fingerprints) == REMEMBERED * 8
+
+
+def test_a_late_lookup_meets_only_the_stateless_rules() -> None:
+    machine, state = Detector(RULES), KeyState()
+    machine.step(KEY, state, one(1), 0, 0)
+    edge = machine.step(KEY, state, one(2, START + 1 - ALLOWED_LATENESS_MS, action="export"), 0, 1)
+    assert (edge.fate, edge.features is not None) == ("counted", True)
+    before = save_state(state)
+    late = machine.step(KEY, state, one(3, START - ALLOWED_LATENESS_MS, action="export"), 0, 2)
+    assert (late.fate, late.features) == ("late", None)
+    assert [alert.rule.title for alert in late.alerts] == ["stateless"]
+    quiet = machine.step(KEY, state, one(4, START - ALLOWED_LATENESS_MS), 0, 3)
+    assert (quiet.fate, quiet.alerts) == ("late", [])
+    assert load_state(before).windows == state.windows
+
+
+LOOKUPS = st.lists(
+    st.tuples(
+        st.integers(0, 20),
+        st.integers(0, 40) | st.just(10_000),
+        st.sampled_from(["read", "export"]),
+        st.sampled_from(["p-1", "p-2"]),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LOOKUPS)
+def test_saving_and_loading_anywhere_changes_nothing(given_lookups: list[Any]) -> None:
+    machine, kept, saved = Detector(RULES), KeyState(), KeyState()
+    for off, (number, minutes, action, subject, save) in enumerate(given_lookups):
+        event = one(number, START + minutes * 60_000, action=action, subject__id=subject)
+        if save:
+            saved = load_state(save_state(saved))
+        assert machine.step(KEY, kept, dict(event), 0, off) == machine.step(KEY, saved, dict(event), 0, off)
+    assert save_state(kept) == save_state(saved)
+
+
+@given(st.binary(max_size=40))
+def test_a_state_that_is_none_is_refused(data: bytes) -> None:
+    with pytest.raises(BadState):
+        load_state(data)
+
+
+def test_a_state_of_another_version_is_refused() -> None:
+    with pytest.raises(BadState, match="version 99"):
+        load_state(save_state(KeyState(version=99)))
+    assert load_state(None) == KeyState()
+
+
+def test_only_an_actors_key_makes_features_and_stateless_alerts() -> None:
+    machine = Detector(RULES)
+    assert machine.step(KEY, KeyState(), one(1, action="export"), 0, 0).features is not None
+    outcome = machine.step("subject/p-1", KeyState(), one(1, action="export"), 0, 0)
+    assert (outcome.features, outcome.alerts) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "group"),
+    [
+        ({"actor__peer_group": "g", "actor__role": "r"}, "g"),
+        ({"actor__peer_group": "", "actor__role": "r"}, "role:r"),
+        ({"actor__role": "r"}, "role:r"),
+        ({}, "unknown"),
+    ],
+)
+def test_the_peer_group(fields: dict[str, str], group: str) -> None:
+    assert peer_group_of(lookup(**fields)) == group
+
+
+def test_an_outcome_that_is_shared_is_never_changed() -> None:
+    """Two outcomes are made once for all lookups; whoever changed one would change the next lookup's."""
+    for outcome in (detector._REPEATED, detector._DUPLICATE):
+        assert msgspec.to_builtins(outcome) == {"fate": outcome.fate, "alerts": [], "features": None}

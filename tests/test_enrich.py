@@ -1,0 +1,214 @@
+"""What the reference data says of a lookup, as of its time; unknown is neither a match nor an explanation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from monitor.enrich import enrich
+from monitor.reference import Reference
+from tests.samples import lookup, reference
+
+ACTOR = {
+    "record": "actor",
+    "id": "o-1",
+    "unit": "north",
+    "role": "officer",
+    "areas": ["city"],
+    "peer_group": "officers",
+    "person": "p-me",
+    "address": "a-me",
+    "plates": ["ME-01"],
+    "household": ["p-home"],
+    "relatives": ["p-kin"],
+    "leave": [],
+    "left": None,
+}
+BEFORE, AFTER = "2026-11-01T00:00:00Z", "2026-11-30T00:00:00Z"
+#: The time of the lookup of tests.samples, and the milliseconds around it.
+AT = "2026-11-20T09:15:02+01:00"
+NEXT = "2026-11-20T09:15:02.001+01:00"
+
+
+def enriched(known: Reference, **fields: Any) -> dict[str, Any]:
+    return enrich(lookup(**fields), known)
+
+
+@pytest.mark.parametrize(
+    ("subject", "relation"),
+    [
+        ("p-me", "self"),
+        ("ME-01", "own-vehicle"),
+        ("ME-02", "own-vehicle"),
+        ("p-home", "household"),
+        ("a-me", "household"),
+        ("p-neighbour-in-house", "household"),
+        ("HOME-1", "household"),
+        ("p-kin", "relative"),
+        ("KIN-1", "relative"),
+        ("p-colleague", "colleague"),
+        ("COL-1", "colleague"),
+        ("p-other", "none"),
+        ("never-heard-of", "none"),
+    ],
+)
+def test_relation(subject: str, relation: str) -> None:
+    known = reference(
+        ACTOR,
+        {"record": "actor", "id": "o-2", "person": "p-colleague"},
+        {"record": "subject", "id": "ME-02", "owner": "p-me"},
+        {"record": "subject", "id": "HOME-1", "owner": "p-home"},
+        {"record": "subject", "id": "p-neighbour-in-house", "address": "a-me"},
+        {"record": "subject", "id": "KIN-1", "owner": "p-kin"},
+        {"record": "subject", "id": "COL-1", "owner": "p-colleague"},
+        {"record": "subject", "id": "p-other", "address": "a-other"},
+    )
+    assert enriched(known, subject__id=subject)["relation"] == relation
+
+
+@pytest.mark.parametrize("unknown", ["person", "household", "relatives"])
+def test_no_relation_is_claimed_when_it_cannot_be_known(unknown: str) -> None:
+    known = reference({**ACTOR, unknown: None})
+    assert "relation" not in enriched(known, subject__id="p-other")
+    assert "relation" not in enriched(reference(), subject__id="p-other")
+
+
+def test_two_accounts_of_one_person_are_no_colleagues() -> None:
+    known = reference({"record": "actor", "id": "o-9", "person": "p-me"}, ACTOR)
+    assert enriched(known, subject__id="p-me")["relation"] == "self"
+    known.remove("actor/o-9")
+    assert enriched(known, subject__id="p-other")["relation"] == "none"
+
+
+CASE = {"record": "case", "id": "c-1", "subjects": ["p-1"], "opened": BEFORE, "closed": None}
+DISPATCH = {"record": "dispatch", "id": "d-1", "actors": ["o-1"], "from": BEFORE, "to": AFTER}
+SUBJECT = {"record": "subject", "id": "p-1", "area": "harbour"}
+
+
+@pytest.mark.parametrize(
+    ("names", "records"),
+    [
+        (["none"], []),
+        (["own-case"], [{**CASE, "actors": ["o-1"]}]),
+        (["unit-case"], [{**CASE, "unit": "north", "actors": ["o-7"]}]),
+        (["none"], [{**CASE, "unit": "south", "actors": ["o-7"]}]),
+        (["own-case", "unit-case"], [{**CASE, "actors": ["o-1"]}, {**CASE, "id": "c-2", "unit": "north"}]),
+        (["case-link"], [{**CASE, "subjects": ["p-2"], "actors": ["o-1"]}, {"record": "link", "id": "l", "from_subject": "p-2", "to_subject": "p-1"}]),
+        (["watch"], [{"record": "watch", "id": "w", "subjects": ["p-1"], "may_know": ["o-1"], "from": BEFORE}]),
+        (["none"], [{"record": "watch", "id": "w", "subjects": ["p-1"], "may_know": ["o-7"], "from": BEFORE}]),
+        (["dispatch"], [{**DISPATCH, "subjects": ["p-1"]}]),
+        (["area-task"], [{**DISPATCH, "area": "harbour"}]),
+        (["none"], [{**DISPATCH, "area": "hills"}]),
+        (["none"], [{**DISPATCH, "subjects": ["p-2"], "area": "harbour"}]),
+        (["dispatch"], [{**DISPATCH, "actors": None, "unit": "north", "subjects": ["p-1"]}]),
+        (["none"], [{**DISPATCH, "actors": ["o-7"], "unit": "north", "subjects": ["p-1"]}]),
+    ],
+)  # fmt: skip
+def test_explanation(names: list[str], records: list[dict[str, Any]]) -> None:
+    assert enriched(reference(ACTOR, SUBJECT, *records), subject__id="p-1")["explanation"] == names
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed", "name"),
+    [
+        (BEFORE, AFTER, "own-case"),
+        (AT, None, "own-case"),
+        (NEXT, None, "none"),
+        (BEFORE, NEXT, "own-case"),
+        (BEFORE, AT, "none"),
+        (None, None, "own-case"),
+    ],
+)
+def test_a_case_explains_only_while_it_is_open(opened: str | None, closed: str | None, name: str) -> None:
+    case = {**CASE, "actors": ["o-1"], "opened": opened, "closed": closed}
+    assert enriched(reference(ACTOR, case), subject__id="p-1")["explanation"] == [name]
+
+
+def test_a_case_file_explains_its_own_team_reading_it() -> None:
+    known = reference(ACTOR, {**CASE, "actors": ["o-1"]})
+    assert enriched(known, subject__id="c-1")["explanation"] == ["own-case"]
+    assert enriched(known, subject__id="c-2")["explanation"] == ["none"]
+
+
+def test_a_list_without_a_subject_is_explained_by_its_case_or_unknown() -> None:
+    known = reference(ACTOR, {**CASE, "actors": ["o-1"]})
+    assert enriched(known, purpose__case="c-1")["explanation"] == ["own-case"]
+    assert enriched(known, purpose__case="c-9")["explanation"] == ["none"]
+    assert "explanation" not in enriched(known)
+
+
+def test_nothing_is_known_of_an_actor_who_is_not_in_the_reference() -> None:
+    found = enriched(reference(CASE), subject__id="p-1")
+    assert {"explanation", "relation", "on_shift", "in_area", "actor.has_left"}.isdisjoint(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        ("explained", {"purpose__case": "c-1", "subject__id": "p-1"}),
+        ("explained", {"subject__id": "p-1"}),
+        ("false", {"purpose__case": "c-none", "subject__id": "p-1"}),
+        ("false", {"purpose__case": "c-closed", "subject__id": "p-1"}),
+        ("false", {"purpose__case": "c-1", "subject__id": "p-2"}),
+        ("claimed", {"purpose__case": "c-other", "subject__id": "p-2"}),
+        ("claimed", {"purpose__case": "c-other", "subject__id": "p-linked"}),
+        ("claimed", {"purpose__text": "traffic stop", "subject__id": "p-2"}),
+        ("claimed", {"purpose__code": "stop"}),
+        ("missing", {"subject__id": "p-2"}),
+        ("missing", {}),
+    ],
+)
+def test_purpose_status(status: str, fields: dict[str, str]) -> None:
+    known = reference(
+        ACTOR,
+        {**CASE, "actors": ["o-1"]},
+        {**CASE, "id": "c-closed", "closed": BEFORE},
+        {**CASE, "id": "c-other", "subjects": ["p-2"], "unit": "south"},
+        {"record": "link", "id": "l", "from_subject": "p-linked", "to_subject": "p-2"},
+    )
+    assert enriched(known, **fields)["purpose.status"] == status
+
+
+def test_without_any_cases_no_case_is_called_false() -> None:
+    assert enriched(reference(ACTOR), purpose__case="c-1", subject__id="p-1")["purpose.status"] == "claimed"
+
+
+@pytest.mark.parametrize(
+    ("area", "inside"), [("city", True), ("north-area", True), ("region", True), ("hills", False), (None, None)]
+)
+def test_in_area(area: str | None, inside: bool | None) -> None:
+    known = reference(
+        ACTOR,
+        {"record": "unit", "id": "north", "area": "north-area", "parent": "all"},
+        {"record": "unit", "id": "all", "area": "region"},
+        {"record": "subject", "id": "p-1", "area": area},
+    )
+    assert enriched(known, subject__id="p-1").get("in_area") is inside
+
+
+def test_on_shift_on_leave_and_gone() -> None:
+    shift = {"record": "shift", "id": "s", "actor": "o-1", "from": BEFORE, "to": AFTER}
+    assert "on_shift" not in enriched(reference(ACTOR))
+    assert enriched(reference(ACTOR, shift))["on_shift"] is True
+    assert enriched(reference(ACTOR, {**shift, "to": AT}))["on_shift"] is False
+    assert enriched(reference({**ACTOR, "leave": [{"from": BEFORE, "to": AFTER}]}))["actor.on_leave"] is True
+    assert enriched(reference({**ACTOR, "leave": [{"from": NEXT}]}))["actor.on_leave"] is False
+    assert "actor.on_leave" not in enriched(reference({**ACTOR, "leave": None}))
+    assert enriched(reference({**ACTOR, "left": AT}))["actor.has_left"] is True
+    assert enriched(reference({**ACTOR, "left": NEXT}))["actor.has_left"] is False
+
+
+@pytest.mark.parametrize(("may_know", "watched"), [(["o-7"], True), (None, True), (["o-1"], False)])
+def test_watched_is_said_to_those_who_may_not_know(may_know: list[str] | None, watched: bool) -> None:
+    watch = {"record": "watch", "id": "w", "subjects": ["p-1"], "may_know": may_know, "from": BEFORE, "to": AFTER}
+    assert enriched(reference(ACTOR, watch), subject__id="p-1")["subject.watched"] is watched
+    assert "subject.watched" not in enriched(reference(ACTOR, {**watch, "to": AT}), subject__id="p-1")
+
+
+def test_the_register_is_believed_over_the_event() -> None:
+    known = reference(ACTOR, {"record": "subject", "id": "p-1", "kind": "person", "tags": ["in-news"]})
+    found = enriched(known, actor__unit="elsewhere", actor__role="chief", subject__id="p-1", subject__kind="vehicle")
+    assert (found["actor.unit"], found["actor.role"], found["subject.kind"]) == ("north", "officer", "person")
+    assert found["subject.tags"] == ["in-news"]
+    assert found["actor.peer_group"] == "officers"
