@@ -310,7 +310,9 @@ def _is_ours(pid: int, folder: Path) -> bool:
         alive = process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, ValueError):
         return False
-    return alive and command[-2:] == [_MAIN, str(folder / config.SERVER_FILE)]
+    # The watcher's command ends in the broker's own, which it started.
+    is_watcher = str(Path(watch.__file__).resolve()) in command
+    return alive and not is_watcher and command[-2:] == [_MAIN, str(folder / config.SERVER_FILE)]
 
 
 def _wait_gone(pid: int, timeout: float) -> bool:

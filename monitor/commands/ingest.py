@@ -26,6 +26,7 @@ from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.topics import EVENTS, REFERENCE, partition_of
 
 _CHUNK = 2000
+_DELIMITERS = (",", ";", "\t", "|")
 
 
 def data_home() -> Path:
@@ -113,8 +114,7 @@ def ingest(
     """Send a file of lookups to Kafka, from where an interrupted run stopped."""
     settings = Settings()
     if file == "-":
-        lines = (line.strip() for line in sys.stdin.buffer)
-        count = send_events(settings, _rows(lines, mapping))
+        count = send_events(settings, _rows(sys.stdin.buffer, mapping))
         out.print(f"{count:,} lookups sent")
         return
     path = Path(file)
@@ -124,7 +124,7 @@ def ingest(
     done = 0 if restart else place.read()
     if done:
         out.print(f"{done:,} lookups were sent before; going on after them (--restart begins anew)")
-    rows = enumerate(_rows((line.strip() for line in _open(path)), mapping))
+    rows = enumerate(_rows(_open(path), mapping))
     records = (event_out(raw, settings.partitions, number) for number, raw in rows if number >= done)
     count = done
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=out, transient=True) as progress:
@@ -142,10 +142,9 @@ def _open(path: Path) -> Iterator[bytes]:
 
 
 def _rows(lines: Iterable[bytes], mapping: Path | None) -> Iterator[bytes]:
-    filled = (line for line in lines if line)
     if mapping is None:
-        return filled
-    return _from_csv(filled, _read_mapping(mapping))
+        return (stripped for line in lines if (stripped := line.strip()))
+    return _from_csv(lines, _read_mapping(mapping))
 
 
 def _read_mapping(path: Path) -> dict[str, str]:
@@ -162,13 +161,10 @@ def _read_mapping(path: Path) -> dict[str, str]:
 
 
 def _from_csv(lines: Iterable[bytes], mapping: Mapping[str, str]) -> Iterator[bytes]:
-    reader = csv.DictReader(line.decode("utf-8", "surrogateescape") for line in lines)
-    missing = set(mapping.values()) - set(reader.fieldnames or ())
-    if missing:
-        raise fail(
-            f"the CSV file has no column {', '.join(sorted(missing))}; it has {', '.join(reader.fieldnames or ())}"
-        )
-    for row in reader:
+    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
+    header = next(texts, "").removeprefix("\ufeff")
+    columns, delimiter = _columns(header, set(mapping.values()))
+    for row in csv.DictReader(texts, columns, delimiter=delimiter):
         event: dict[str, Any] = {}
         for field, column in mapping.items():
             value: Any = row[column]
@@ -188,6 +184,16 @@ def _from_csv(lines: Iterable[bytes], mapping: Mapping[str, str]) -> Iterator[by
         except (orjson.JSONEncodeError, UnicodeEncodeError):
             # The bytes were not UTF-8: send the row as it was, so that intake refuses it where it can be seen.
             yield ",".join(str(value) for value in row.values()).encode("utf-8", "surrogateescape")
+
+
+def _columns(header: str, wanted: set[str]) -> tuple[list[str], str]:
+    """The columns that a CSV file's first line names, and the delimiter under which it names most of those wanted."""
+    read = [(next(csv.reader([header], delimiter=delimiter), []), delimiter) for delimiter in _DELIMITERS]
+    columns, delimiter = max(read, key=lambda each: len(wanted & set(each[0])))
+    missing = ", ".join(sorted(wanted - set(columns)))
+    if missing:
+        raise fail(f"the CSV file has no column {missing}; it has {', '.join(columns)}")
+    return columns, delimiter
 
 
 class Bookmark:

@@ -64,14 +64,25 @@ class Service:
         )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def read(self, topic: str, partitions: int | None = None) -> list[object]:
-        """Everything in a topic now."""
+    def ends(self, topic: str) -> list[int]:
+        """The end of each of a topic's partitions now."""
+        consumer = KafkaConsumer(bootstrap_servers=self.settings.bootstrap, enable_auto_commit=False)
+        try:
+            parts = [TopicPartition(topic, number) for number in range(self.settings.partitions)]
+            ends = consumer.end_offsets(parts)
+            return [ends[part] for part in parts]
+        finally:
+            consumer.close()
+
+    def read(self, topic: str, partitions: int | None = None, since: list[int] | None = None) -> list[object]:
+        """Everything in a topic now, from the offsets ``since`` (by partition) on."""
         count = partitions or self.settings.partitions
         consumer = KafkaConsumer(bootstrap_servers=self.settings.bootstrap, enable_auto_commit=False)
         try:
             parts = [TopicPartition(topic, number) for number in range(count)]
             consumer.assign(parts)
-            consumer.seek_to_beginning(*parts)
+            for part, start in zip(parts, since or [0] * count, strict=True):
+                consumer.seek(part, start)
             ends = consumer.end_offsets(parts)
             found: list[object] = []
             while any(consumer.position(part) < ends[part] for part in parts):
