@@ -1,0 +1,177 @@
+"""YAML texts as documents whose every key and value has its place, for errors that name line and column."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+#: A document larger than this, or with more nodes, is no rule: aliases may make a small text endless.
+MAX_TEXT: Final = 1 << 20
+MAX_NODES: Final = 50_000
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE: Final = "tag:yaml.org,2002:merge"
+KeyPath = tuple[str | int, ...]
+
+
+class RuleProblem(msgspec.Struct, frozen=True):
+    """What is wrong with a rule, where, and what to do. Lines and columns count from 1."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" (hint: {self.hint})" if self.hint else ""
+        return f"{self.path}:{self.line}:{self.column}: {self.message}{hint}"
+
+
+class Wrong(Exception):
+    """Something in a document is wrong; ``at`` is the path of keys to it."""
+
+    def __init__(self, message: str, hint: str = "", at: KeyPath = ()) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.at = message, hint, at
+
+
+class Document:
+    """One YAML document: its plain data, and where everything in it stands."""
+
+    def __init__(self, path: str, node: Any, data: dict[str, Any]) -> None:
+        self.path = path
+        self.data = data
+        self._node = node
+
+    def place(self, at: Iterable[str | int]) -> tuple[int, int]:
+        """Line and column, from 1, of the deepest part of the path ``at`` that is there: a key, or a list's item."""
+        node, mark = self._node, self._node.start_mark
+        for name in at:
+            found = _step(node, name)
+            if found is None:
+                break
+            mark, node = found
+        return mark.line + 1, mark.column + 1
+
+    def problem(self, wrong: Wrong) -> RuleProblem:
+        """The problem with its place."""
+        return RuleProblem(self.path, *self.place(wrong.at), wrong.message, wrong.hint)
+
+
+def _step(node: Any, name: str | int) -> tuple[Any, Any] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if getattr(key, "value", None) == name:
+                return key.start_mark, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(name, int) and 0 <= name < len(node.value):
+        return node.value[name].start_mark, node.value[name]
+    return None
+
+
+def parse_text(path: str, text: str, problems: list[RuleProblem]) -> Iterator[Document]:
+    """Every document of a text; what is no mapping of names to values is added to ``problems``."""
+    if len(text) > MAX_TEXT:
+        problems.append(RuleProblem(path, 1, 1, f"the file has more than {MAX_TEXT:,} characters", "split it"))
+        return
+    try:
+        loader = _LOADER(text)
+        try:
+            while loader.check_node():
+                node = loader.get_node()
+                document = _document(path, loader, node, problems)
+                if document is not None:
+                    yield document
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        problems.append(RuleProblem(path, line, column, f"not YAML: {error.problem or error.context}"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problems.append(RuleProblem(path, 1, 1, f"not YAML: {str(error) or type(error).__name__}"))
+
+
+def _document(path: str, loader: Any, node: Any, problems: list[RuleProblem]) -> Document | None:
+    if isinstance(node, yaml.ScalarNode) and node.value in ("", "null", "~"):
+        return None
+    line, column = node.start_mark.line + 1, node.start_mark.column + 1
+    if not isinstance(node, yaml.MappingNode):
+        problems.append(RuleProblem(path, line, column, "a rule must be a mapping", "begin with `title: …`"))
+        return None
+    twice = _repeated_key(node)
+    if twice is not None:
+        mark = twice.start_mark
+        hint = "the second would hide the first; give one of them another name"
+        problems.append(
+            RuleProblem(path, mark.line + 1, mark.column + 1, f"the key {twice.value} is there twice", hint)
+        )
+        return None
+    plain = _Plain().of(loader.construct_document(node))
+    return Document(path, node, plain)
+
+
+def _repeated_key(node: Any) -> Any:
+    """The first key that a mapping has twice; aliases are walked once."""
+    seen_nodes: set[int] = set()
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        if id(here) in seen_nodes:
+            continue
+        seen_nodes.add(id(here))
+        if isinstance(here, yaml.SequenceNode):
+            waiting += here.value
+        elif isinstance(here, yaml.MappingNode):
+            names: set[str] = set()
+            for key, value in here.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                    if key.value in names:
+                        return key
+                    names.add(key.value)
+                waiting.append(value)
+    return None
+
+
+class _Plain:
+    """Turns what YAML gives into texts, numbers, booleans, nulls, lists and mappings with text keys."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NODES
+
+    def of(self, node: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"more than {MAX_NODES:,} nodes (aliases that multiply?)")
+        if isinstance(node, dict):
+            return {_key(name): self.of(value) for name, value in node.items()}
+        if isinstance(node, (list, tuple, set)):
+            return [self.of(value) for value in node]
+        if node is None or isinstance(node, (bool, str, int, float)):
+            return node
+        return node.isoformat() if hasattr(node, "isoformat") else str(node)
+
+
+def _key(name: Any) -> str:
+    return str(name).lower() if isinstance(name, bool) else str(name)
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """A hint: the allowed word that is most like ``word``, else all of them."""
+    words = tuple(allowed)
+    near = difflib.get_close_matches(word, words, 1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(words)}"
+
+
+def expect(data: Mapping[str, Any], name: str, kind: type, default: Any, at: KeyPath = ()) -> Any:
+    """``data[name]`` if it is of the kind, ``default`` if it is not there. Raises :class:`Wrong`."""
+    value = data.get(name, default)
+    if value is default:
+        return default
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        nouns = {str: "a text", bool: "true or false", list: "a list", dict: "a mapping", int: "a whole number"}
+        raise Wrong(f"{name} is not {nouns.get(kind, kind.__name__)}", "", (*at, name))
+    return value
