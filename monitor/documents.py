@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 import yaml
@@ -12,9 +13,38 @@ import yaml
 #: A document larger than this, or with more nodes, is no rule: aliases may make a small text endless.
 MAX_TEXT: Final = 1 << 20
 MAX_NODES: Final = 50_000
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE: Final = "tag:yaml.org,2002:merge"
 KeyPath = tuple[str | int, ...]
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML reads YAML 1.1, where `no`, `off` and 12:30 are a boolean and a number; here scalars mean what YAML 1.2 says.
+
+    But a whole number that begins with 0 is a text, as it is an id rather than a number.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("timestamp", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), ["" if one == "\0" else one for one in _first]
+    )
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: _whole(loader.construct_scalar(node)))
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+
+
+def _whole(text: str) -> int:
+    digits = text.lstrip("+-")
+    base = {"0x": 16, "0o": 8}.get(digits[:2], 10)
+    return int(text, base)
 
 
 class RuleProblem(msgspec.Struct, frozen=True):
@@ -78,7 +108,7 @@ def parse_text(path: str, text: str, problems: list[RuleProblem]) -> Iterator[Do
         problems.append(RuleProblem(path, 1, 1, f"the file has more than {MAX_TEXT:,} characters", "split it"))
         return
     try:
-        loader = _LOADER(text)
+        loader = _Loader(text)
         try:
             while loader.check_node():
                 node = loader.get_node()

@@ -29,6 +29,8 @@ _BINS: Final = 800
 _DECADES: Final = 4.0
 _EVERY: Final = 50
 _FORGET_AT: Final = 200_000
+#: For how many names it is kept when they last alerted.
+_MAX_NAMED: Final = 20_000
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -70,7 +72,11 @@ class ScoreQuantile:
         self.value = self._find()
 
     def _find(self) -> float:
-        above, allowed = 0, (1.0 - self.q) * self.total
+        return self.at(self.q)
+
+    def at(self, q: float) -> float:
+        """Another quantile of the same scores."""
+        above, allowed = 0, (1.0 - q) * self.total
         for position in range(_BINS - 1, -1, -1):
             above += self.counts[position]
             if above > allowed:
@@ -106,6 +112,7 @@ class _Saved(msgspec.Struct, array_like=True):
     alerted: dict[str, int]
     counted: dict[str, int]
     means: list[float]
+    named: dict[str, int] = {}
 
 
 class PeerModel:
@@ -120,6 +127,7 @@ class PeerModel:
         self.means = dict.fromkeys(FEATURES, 0.0)
         self._alerted: dict[str, int] = {}
         self._counted: dict[str, int] = {}
+        self._named: dict[str, int] = {}
 
     def step(self, actor: str, ts: int, vector: Mapping[str, float]) -> Scored:
         """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme.
@@ -146,6 +154,21 @@ class PeerModel:
                 self.means[name] += (value - self.means[name]) / min(self.seen, 5000)
         return Scored(score, threshold, is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS))
 
+    def quantile_at(self, q: float) -> float:
+        """The score that a lookup must pass to be above the quantile ``q``; none can until the model is warm."""
+        return self.quantile.at(q) if self.seen >= WARM_UP else 1.0
+
+    def is_due(self, name: str, ts: int, quiet_ms: int) -> bool:
+        """Whether what is called ``name`` has not alerted for ``quiet_ms``; then it does at ``ts``."""
+        last = self._named.get(name)
+        if last is not None and abs(ts - last) < quiet_ms:
+            return False
+        self._named[name] = ts
+        if len(self._named) > _MAX_NAMED:
+            for old in sorted(self._named, key=lambda each: (self._named[each], each))[: _MAX_NAMED // 4]:
+                del self._named[old]
+        return True
+
     def score(self, vector: Mapping[str, float]) -> float:
         """The score of a vector, without learning it."""
         return float(self._trees.score_one(self._scaler.transform_one(dict(vector))))
@@ -171,6 +194,7 @@ class PeerModel:
                 self._alerted,
                 self._counted,
                 list(self.means.values()),
+                self._named,
             )
         )
 
@@ -186,7 +210,7 @@ class PeerModel:
         model = cls(saved.quantile)
         model.seen = saved.seen
         model.means = dict(zip(FEATURES, saved.means, strict=True))
-        model._alerted, model._counted = saved.alerted, saved.counted
+        model._alerted, model._counted, model._named = saved.alerted, saved.counted, saved.named
         quantile = model.quantile = ScoreQuantile(saved.quantile, saved.counts)
         quantile._since, quantile.value = saved.since, saved.threshold
         if saved.ranges:

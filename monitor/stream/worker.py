@@ -173,7 +173,7 @@ class Worker:
         partition = event.message.partition
         if partition not in self._scores:
             table = await self._load("score", topics.SCORE_STATE, partition)
-            self._scores[partition] = Score(self.partitions, table, self.settings.quantile), []
+            self._scores[partition] = Score(self.partitions, table, self.settings.quantile, self.rules), []
         score, chunks = self._scores[partition]
         chunk = Chunk(event)
         chunks.append(chunk)

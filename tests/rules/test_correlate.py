@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.rules import RuleSet, Window
-from monitor.rules.correlate import MAX_EVIDENCE, lateness_of, span_words
-from monitor.rules.model import Firing
+from monitor.detector import KeyState
+from monitor.rules import Firing, RuleSet
+from monitor.rules.kinds.kind import MAX_EVIDENCE, span_words
+from monitor.rules.windows import lateness_of
 from tests.rules.samples import correlation, detection, rules
 from tests.samples import lookup
 
@@ -20,8 +21,8 @@ BASE = detection({"action": "read"})
 
 
 def run(ruleset: RuleSet, lookups: list[dict[str, Any]], key: str = "actor/o-1") -> list[Firing]:
-    windows: dict[str, Window] = {}
-    return [firing for one in lookups for firing in ruleset.evaluate(key, one, windows)]
+    state = KeyState()
+    return [firing for one in lookups for firing in ruleset.evaluate(key, one, state)[0]]
 
 
 def at(hours: float, **fields: Any) -> dict[str, Any]:
@@ -115,11 +116,11 @@ def test_evidence_is_bounded() -> None:
 
 def test_an_actor_with_ever_new_groups_keeps_a_bounded_state() -> None:
     ruleset = rules(BASE, correlation(group_by=["actor.id", "subject.id"]))
-    windows: dict[str, Window] = {}
+    state = KeyState()
     for n in range(3000):
-        ruleset.evaluate("actor/o-1", at(n / 100, subject__id=f"p-{n}"), windows)
-    assert len(windows) <= 400
-    assert any(name.endswith("p-2999") for name in windows)
+        ruleset.evaluate("actor/o-1", at(n / 100, subject__id=f"p-{n}"), state)
+    assert len(state.windows) <= 400
+    assert any(name.endswith("p-2999") for name in state.windows)
 
 
 def naive(times: list[int], span: int, bound: int) -> list[tuple[int, int]]:
@@ -147,11 +148,11 @@ def naive(times: list[int], span: int, bound: int) -> list[tuple[int, int]]:
 def test_windows_count_what_a_recount_counts(minutes: list[int], span: int, bound: int, in_order: bool) -> None:
     ruleset = rules(BASE, correlation(timespan=f"{span}m", condition={"gte": bound}))
     times = [START + minute * 60_000 for minute in (sorted(minutes) if in_order else minutes)]
-    windows: dict[str, Window] = {}
+    state = KeyState()
     found = []
     for position, ts in enumerate(times):
         one = lookup(ts=ts, id=f"x-{position}")
-        found += [(position, firing.count) for firing in ruleset.evaluate("actor/o-1", one, windows)]
+        found += [(position, firing.count) for firing in ruleset.evaluate("actor/o-1", one, state)[0]]
     assert found == naive(times, span * 60_000, bound)
     # Without the quiet time: a burst anywhere is an alert, and without a burst there is none.
     kept = [ts for n, ts in enumerate(times) if ts >= max([ts, *times[:n]]) - lateness_of(span * 60_000)]

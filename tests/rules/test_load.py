@@ -75,7 +75,7 @@ def test_a_wrong_detection(text: str, place: str, message: str, hint: str) -> No
     ("old", "new", "place", "message", "hint"),
     [
         ("event_count", "event_cuont", "4:3", "event_cuont", "did you mean event_count?"),
-        ("[a]", "[b]", "5:3", "there is no detection b", "there are"),
+        ("[a]", "[b]", "5:11", "there is no rule b", "there are"),
         ("[a]", "[]", "5:3", "rules is missing", ""),
         ("10m", "10 minutes", "7:3", "timespan 10 minutes is none", "such as 10m"),
         ("10m", "0m", "7:3", "timespan 0m is none", "such as 10m"),
@@ -83,7 +83,7 @@ def test_a_wrong_detection(text: str, place: str, message: str, hint: str) -> No
         ("gte: 3", "gte: many", "9:5", "is not a number", ""),
         ("gte: 3", "gte: true", "9:5", "is not a number", ""),
         ("\n    gte: 3", " {}", "8:3", "no bound", "gte"),
-        ("event_count", "value_count", "8:3", "no field", "different values"),
+        ("event_count", "value_count", "8:3", "no field, which value_count looks at: different values", "subject.id"),
         ("correlation:\n", "correlation: 3\nx:\n", "3:1", "must be a mapping", ""),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_wrong_correlation(old: str, new: str, place: str, message: str, hint:
 def test_the_second_of_two_rules_with_one_id_or_name_is_refused() -> None:
     other = changed(GOOD, "000000000001", "000000000009")
     (problem,) = load_texts({"a.yml": GOOD, "b.yml": other}).problems
-    assert (problem.path, problem.line) == ("b.yml", 2)
+    assert (problem.path, problem.line) == ("b.yml", 3)
     assert "a is used in a.yml already" in problem.message
     (problem,) = load_texts({"a.yml": GOOD, "b.yml": changed(GOOD, "name: a", "name: b")}).problems
     assert "already" in problem.message

@@ -117,7 +117,7 @@ class Process:
         every = range(PARTITIONS)
         self.intakes = [Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, rules) for p in every]
         self.detects = [Detect(p, PARTITIONS, log.table(DETECT_STATE, p), Detector(rules)) for p in every]
-        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE) for p in every]
+        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE, rules) for p in every]
         self.chunks: defaultdict[tuple[str, int], list[Chunk]] = defaultdict(list)
 
     def take(self, topic: str, partition: int, size: int) -> bool:

@@ -1,0 +1,57 @@
+"""``sequence_run``: values that run in order — plates, house numbers, ids — are somebody working through a list."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from monitor.rules.kinds.kind import OfLog
+from monitor.rules.model import Correlation, Lookup
+from monitor.rules.state import Entry
+from monitor.rules.values import key_of
+from monitor.rules.windows import LONG_MS
+
+_DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
+#: A value has at most so many numbers in it that are looked at.
+_MAX_NUMBERS: Final = 4
+
+
+class SequenceRun(OfLog):
+    """The longest run of numbers that follow each other in the values of ``field``, all else in them being equal.
+
+    ``gap`` (1 unless given) is how far apart two neighbours may be; the order in which they came does not matter.
+    """
+
+    noun = "values in a row"
+    needs_field = True
+    options = {"gap": int}  # noqa: RUF012 (read only)
+    longest = LONG_MS
+
+    def value(self, rule: Correlation, lookup: Lookup, hits: tuple[int, ...]) -> Any:
+        found = lookup.get(rule.fields[0])
+        if found is None or type(found) is list:
+            return None
+        text = key_of(found)
+        return text if _DIGITS.search(text) else None
+
+    def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
+        numbers: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        for text in {entry.value for entry in inside}:
+            for found in list(_DIGITS.finditer(text))[:_MAX_NUMBERS]:
+                numbers[text[: found.start()], text[found.end() :]].add(int(found[0]))
+        return max((longest_run(each, int(rule.options.get("gap", 1))) for each in numbers.values()), default=0)
+
+    def cannot(self, rule: Correlation, size: int) -> bool:
+        return any(size < bound for name, bound in rule.bounds if name in ("gt", "gte", "eq"))
+
+
+def longest_run(numbers: set[int], gap: int) -> int:
+    """The length of the longest run of numbers of which neighbours are at most ``gap`` apart."""
+    longest = run = 0
+    last: int | None = None
+    for value in sorted(numbers):
+        run = run + 1 if last is not None and value - last <= gap else 1
+        longest, last = max(longest, run), value
+    return longest
