@@ -14,10 +14,16 @@ from monitor.rules import tree
 from monitor.rules.common import about, fingerprint
 from monitor.rules.compile import both, compile_tree
 from monitor.rules.model import Detection, Lookup
-from monitor.rules.parse import parse_detection
 from monitor.rules.values import CannotCompile, Lists
 
 CATEGORY: Final = "lookup"
+
+
+def parse_detection(body: dict[str, Any], at: str = "detection") -> tree.Node:
+    """As :func:`monitor.rules.parse.parse_detection`; pySigma is imported only when there is something to parse."""
+    from monitor.rules.parse import parse_detection as parse
+
+    return parse(body, at)
 
 
 def make_detection(data: Mapping[str, Any], path: str, node: tree.Node | None, lists: Lists) -> Detection:

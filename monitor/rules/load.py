@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,18 +46,22 @@ _unkeep: Final = msgspec.msgpack.Decoder(list[_Kept]).decode
 
 
 class Parsed(msgspec.Struct):
-    """One document: its data, its tree if it has a detection, and, unless it comes from a cache, its places."""
+    """One document: its data, and its tree if it has a detection. It is the one at position ``number`` of its text."""
 
     path: str
     data: dict[str, Any]
-    node: tree.Node | None = None
+    node: tree.Node | None
+    text: str
+    number: int
+    #: Where everything in it stands; not known when it comes from a cache.
     document: Document | None = None
 
     def problem(self, wrong: Wrong) -> RuleProblem:
-        """The problem with its place."""
-        if self.document is None:
+        """The problem with its place, for which the text is read again if need be."""
+        document = self.document or next(islice(parse_text(self.path, self.text, []), self.number, None), None)
+        if document is None:
             return RuleProblem(self.path, 1, 1, wrong.message, wrong.hint)
-        return self.document.problem(wrong)
+        return document.problem(wrong)
 
 
 class BothLists(Mapping[str, tuple[str, ...]]):
@@ -83,12 +88,12 @@ def read_dir(folder: Path) -> dict[str, str]:
     return {
         str(path): path.read_text(encoding="utf-8", errors="replace")
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (path.suffix in (".yml", ".yaml") or _is_list(path))
+        if path.is_file() and (path.suffix in (".yml", ".yaml") or _is_list(str(path)))
     }
 
 
-def _is_list(path: Path) -> bool:
-    return path.suffix == _LIST_NAME and path.parent.name == LISTS
+def _is_list(path: str) -> bool:
+    return path.endswith(_LIST_NAME) and Path(path).parent.name == LISTS
 
 
 def load_texts(
@@ -105,10 +110,7 @@ def load_texts(
     problems: list[RuleProblem] = []
     known_lists = BothLists(lists_in(files), {} if lists is None else lists)
     parsed = [
-        each
-        for path in sorted(files)
-        if not _is_list(Path(path))
-        for each in _parse(path, files[path], problems, cache)
+        each for path in sorted(files) if not _is_list(path) for each in _parse(path, files[path], problems, cache)
     ]
     if foreign:
         return LoadReport(RuleSet(_foreign(parsed, known_lists, problems), (), version_of(files)), problems)
@@ -130,7 +132,7 @@ def lists_in(files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return {
         Path(path).stem: tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
         for path, text in files.items()
-        if _is_list(Path(path))
+        if _is_list(path)
     }
 
 
@@ -139,13 +141,13 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
     kept = cache.get(key) if cache is not None else None
     if kept is not None:
         try:
-            return [Parsed(path, one.data, one.node) for one in _unkeep(kept)]
+            return [Parsed(path, one.data, one.node, text, number) for number, one in enumerate(_unkeep(kept))]
         except (msgspec.MsgspecError, ValueError):
             pass  # an unreadable cache is no cache
     before = len(problems)
-    found = []
+    found: list[Parsed] = []
     for document in parse_text(path, text, problems):
-        one = Parsed(path, document.data, None, document)
+        one = Parsed(path, document.data, None, text, len(found), document)
         if "detection" in document.data:
             try:
                 one.node = tree_of(document.data)
