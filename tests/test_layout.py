@@ -11,7 +11,7 @@ import pytest
 MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
 ORDER = (
-    "events", "documents", "reference", "enrich", "rules", "model", "order", "alerts", "scoring", "detector", "backtest",
+    "events", "documents", "reference", "enrich", "rules", "matching", "model", "order", "alerts", "scoring", "detector", "backtest",
     "recall",
 )  # fmt: skip
 IMPURE = {
