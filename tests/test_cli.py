@@ -60,7 +60,7 @@ def test_every_command_has_its_help(command: list[str]) -> None:
     [
         (["lurk"], "No such command"),
         (["demo", "--sceonds", "5"], "No such option"),
-        (["demo", "--rate", "0"], "range x>=1"),
+        (["demo", "--rate", "0"], "greater than or equal to 1"),
         (["schema", "lookup"], "there are event, reference, alert"),
         (["simulate"], "say where to"),
         (["simulate", "out", "--start", "yesterday"], "is not a date"),

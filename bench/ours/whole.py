@@ -79,7 +79,8 @@ def reference_of(lookups: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 async def run(job: Job, settings: Settings) -> None:
     """Run one worker until every lookup went the whole way, and print the result."""
-    from monitor.stream.worker import Worker  # after own_topics
+    from monitor.stream.detect import Chunk  # after own_topics
+    from monitor.stream.worker import Worker
 
     meter, done = Meter(job.expect), asyncio.Event()
 
@@ -88,14 +89,12 @@ async def run(job: Job, settings: Settings) -> None:
             meter.start()
             await super()._intake(event)
 
-        async def _snapshot(self, partition: int) -> None:
-            chunks = self._scores[partition][1]
-            before = list(chunks)
-            await super()._snapshot(partition)
-            gone = [chunk for chunk in before if chunk not in chunks]
+        async def _snapshot(self, partition: int) -> list[Chunk]:
+            gone = await super()._snapshot(partition)
             count = sum(record.key != topics.TICK for chunk in gone for record in chunk.handle.message.value)
             if meter.saw(count):
                 done.set()
+            return gone
 
     rules = load_texts(read_dir(settings.rules)).rules
     worker = Measured(settings, rules, Metrics(partitions=settings.partitions))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -50,6 +51,7 @@ class Worker:
         self._detects: dict[int, tuple[Detect, list[Chunk]]] = {}
         self._scores: dict[int, tuple[Score, list[Chunk]]] = {}
         self._snapshots: dict[int, tuple[int, int]] = {}
+        self._saving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._quiet_since: dict[int, float] = {}
         self._told_idle: dict[int, float] = {}
         self._detector = Detector(rules)
@@ -189,19 +191,24 @@ class Worker:
         if len(chunks) >= 20:
             await self._snapshot(partition)
 
-    async def _snapshot(self, partition: int) -> None:
-        """Save the models of a partition, then acknowledge what they have learned."""
-        at = self._snapshots.pop(partition, None)
-        if at is None or partition not in self._scores:
-            return
-        score, chunks = self._scores[partition]
-        saved = len(chunks)
-        out = score.snapshot(*at)
-        done = [chunk for chunk in chunks[:saved] if chunk.waiting == 0]
-        await self._write("score", out)
-        for chunk in done:
-            chunk.handle.ack()
-        chunks[:] = [chunk for chunk in chunks if chunk not in done]
+    async def _snapshot(self, partition: int) -> list[Chunk]:
+        """Save the models of a partition, then acknowledge what they have learned; return those chunks.
+
+        One at a time: a later snapshot holds only what has changed since, so it must not be acknowledged before an earlier one.
+        """
+        async with self._saving[partition]:
+            at = self._snapshots.pop(partition, None)
+            if at is None or partition not in self._scores:
+                return []
+            score, chunks = self._scores[partition]
+            saved = len(chunks)
+            out = score.snapshot(*at)
+            done = [chunk for chunk in chunks[:saved] if chunk.waiting == 0]
+            await self._write("score", out)
+            for chunk in done:
+                chunk.handle.ack()
+            chunks[:] = [chunk for chunk in chunks if chunk not in done]
+            return done
 
     def _count_alerts(self, written: Written) -> None:
         now = time.time()
