@@ -7,14 +7,12 @@ steps to it wins, so a key ``a.b`` wins over ``b`` in ``a``. What is in the obje
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 import orjson
 
-from monitor.rules.index import WitnessIndex
-from monitor.rules.model import Detection
+from monitor.rules import RuleSet
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -28,20 +26,16 @@ class Matched(msgspec.Struct, array_like=True):
 
 
 class Matcher:
-    """Detections, ready to be asked about lines of JSON."""
+    """The detections of a rule set, ready to be asked about lines of JSON."""
 
-    def __init__(self, detections: Sequence[Detection]) -> None:
-        self._index = WitnessIndex(detections)
-        self._ends = {id(each): b', "rule_id": ' + orjson.dumps(each.id) + b"}\n" for each in detections}
-
-    def matches(self, document: dict[str, Any]) -> list[Detection]:
-        """The detections that match a document, in the order they were given."""
-        return self._index.matches(flat(document))
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._ends = {id(each): b', "rule_id": ' + orjson.dumps(each.id) + b"}\n" for each in rules.detections}
 
     def run(self, piece: bytes, first: int) -> Matched:
         """Match a piece of a log, whole lines, of which the first has the number ``first`` (the log's first has 1).
 
-        Every match becomes a line of output, in the order of the lines, then of the detections. Empty lines say nothing.
+        Every match becomes a line of output, in the order of the lines, then of the rules. Empty lines say nothing.
         """
         if first == 1:
             piece = piece.removeprefix(_BOM)
@@ -54,7 +48,7 @@ class Matcher:
                 if type(document) is not dict:
                     problems.append((number, f"not an object, but a {type(document).__name__}"))
                     continue
-                found = self._index.matches(flat(document))
+                found = self._rules.matches(flat(document))
             except (orjson.JSONDecodeError, RecursionError) as error:
                 if line.strip():
                     problems.append(

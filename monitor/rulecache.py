@@ -1,6 +1,6 @@
 """Rules from disk, and what parsing made of them, kept from one run to the next.
 
-The cache is keyed by content and by all that reads it (our parser's sources and version, pySigma's version), so that it can
+The cache is keyed by content and by all that reads it (our parser's sources and version, pySigma's and RE2's versions), so that it can
 never be out of date. It is only ever a help: what is missing, locked, damaged or somebody else's counts as not there.
 """
 
@@ -23,8 +23,9 @@ MAX_BYTES: Final = 64 << 20
 _PATIENCE_S: Final = 2.0
 _MARK: Final = 8
 _RULES: Final = (".yml", ".yaml")
-#: The modules that decide what a text becomes.
-_PARSERS: Final = ("documents.py", "rules/tree.py", "rules/parse.py", "rules/load.py")
+#: The modules, and the packages (name in Python, name in an index), that decide what a text becomes.
+_PARSERS: Final = ("documents.py", *(f"rules/{name}.py" for name in ("tree", "parse", "load", "compile", "values")))
+_PACKAGES: Final = (("sigma", "pysigma"), ("re2", "google_re2"))
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value BLOB NOT NULL)"
 _TRIM: Final = """
     DELETE FROM kept WHERE rowid IN (
@@ -58,23 +59,24 @@ def cache_file(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def parser_version() -> str:
-    """What names the parser: its version, its sources, pySigma's version."""
-    parts = [PARSER, _pysigma_version()]
+    """What names the parser: its version, its sources, the versions of pySigma and RE2."""
+    parts = [PARSER, *(_installed(*names) for names in _PACKAGES)]
     for name in _PARSERS:
         with suppress(OSError):
             parts.append((Path(__file__).parent / name).read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _pysigma_version() -> str:
-    """The installed pySigma's version, by the name of its metadata's folder: importing either would take longer than loading."""
-    spec = find_spec("sigma")
-    package = Path(spec.origin).parent if spec is not None and spec.origin is not None else Path()
-    for found in package.parent.glob("[pP][yY][sS]igma-*.dist-info"):
-        return found.name
+def _installed(module: str, package: str) -> str:
+    """An installed package's version, by the name of its metadata's folder: importing either takes longer than loading rules."""
+    spec = find_spec(module)
+    for folder in (spec.submodule_search_locations if spec is not None else None) or ():
+        for found in Path(folder).parent.glob("*.dist-info"):
+            if found.name.lower().startswith(f"{package}-"):
+                return found.name
     from importlib.metadata import version
 
-    return version("pysigma")
+    return version(package)
 
 
 class RuleCache(MutableMapping[str, bytes]):

@@ -83,7 +83,7 @@ def test_what_a_name_means_in_any_document(document: dict[str, Any]) -> None:
 
 def test_matches_are_those_of_asking_every_rule() -> None:
     rules, chance = loaded(200), random.Random(2)
-    matcher = Matcher(rules.detections)
+    matcher = Matcher(rules)
     events = [corpus.event(chance) for _ in range(400)]
     expected = [
         {"line": number, "rule_id": rule.id}
@@ -102,7 +102,7 @@ def test_matches_are_those_of_asking_every_rule() -> None:
 
 def test_a_log_in_pieces_is_the_log() -> None:
     rules, chance = loaded(50), random.Random(3)
-    matcher = Matcher(rules.detections)
+    matcher = Matcher(rules)
     lines = [orjson.dumps(corpus.event(chance)) + b"\n" for _ in range(100)]
     whole = matcher.run(b"".join(lines), 1)
     parts = [matcher.run(b"".join(lines[at : at + 7]), at + 1) for at in range(0, 100, 7)]
@@ -130,7 +130,7 @@ def test_a_log_in_pieces_is_the_log() -> None:
     ],
 )
 def test_what_is_no_object_is_said_with_its_line(log: bytes, problems: list[str], lines: int) -> None:
-    result = Matcher(loaded(3).detections).run(log, 1)
+    result = Matcher(loaded(3)).run(log, 1)
     assert result.lines == lines
     assert len(result.problems) == len(problems)
     for (number, said), expected in zip(result.problems, problems, strict=True):

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import sqlite3
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,20 @@ def test_problems_keep_their_places(file: Path) -> None:
         with kept_rules() as cache:
             assert load_texts(texts, cache=cache).problems == expected
     assert len(cache) == 0, "what cannot be parsed is not kept; all else was"
+
+
+def test_what_rules_need_besides_their_texts_is_there_with_the_cache_too(file: Path) -> None:
+    rules = {
+        "listed.yml": detection({"s": {"User|expand": "%names%"}}, name="listed"),
+        "wrong.yml": detection({"s": {"User|re": "(?=x)"}}, name="wrong").replace('"User', '\n "User'),
+        "good.yml": detection({"s": {"User|re": "x"}}, name="good"),
+        "lists/names.txt": "ann\nbob\n",
+    }
+    for _ in range(3):
+        report, _ = load(rules)
+        assert [(each.path, each.line) for each in report.problems] == [("wrong.yml", 2)]
+        matched = [[rule.title for rule in report.rules.matches({"User": name})] for name in ("ann", "Bob", "x", "y")]
+        assert matched == [["listed"], ["listed"], ["good"], []]
 
 
 def damage_bytes(file: Path) -> None:
@@ -158,17 +173,16 @@ def test_another_parser_reads_for_itself(file: Path, monkeypatch: pytest.MonkeyP
     assert load()[1] == 60
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(rulecache, "_pysigma_version", lambda: "pysigma-9.dist-info")
+    monkeypatch.setattr(rulecache, "_installed", lambda module, package: f"{package}-9.dist-info")
     assert parser_version() != now
     assert load()[1] == 60
     monkeypatch.undo()
     assert parser_version() == now
 
 
-def test_it_knows_the_pysigma_that_is_installed() -> None:
-    from importlib.metadata import version
-
-    assert version("pysigma") in rulecache._pysigma_version()
+def test_it_knows_the_packages_that_are_installed() -> None:
+    for module, package in rulecache._PACKAGES:
+        assert rulecache._installed(module, package).endswith(f"-{version(package)}.dist-info")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_bad_line_is_said_with_its_number_and_the_others_are_matched(place: Pa
     assert done.returncode == 1
     said = done.stderr.decode().splitlines()
     assert [line.split(": ")[0] for line in said] == [f"{tmp_path}/log:5", f"{tmp_path}/log:6"]
-    matched = Matcher(load_texts(read_dir(place / "rules"), foreign=True).rules.detections).run(log, 1)
+    matched = Matcher(load_texts(read_dir(place / "rules"), foreign=True).rules).run(log, 1)
     assert done.stdout == matched.output
     assert {orjson.loads(line)["line"] for line in done.stdout.splitlines()} > {33}
 

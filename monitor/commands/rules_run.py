@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ import typer
 from monitor.commands.common import fail, load_folders, say
 
 if TYPE_CHECKING:
-    from monitor.rules import Detection
+    from monitor.rules import RuleSet
 
 Jobs = Annotated[int | None, typer.Option(min=1, help="processes; default: one a core")]
 
@@ -41,21 +41,20 @@ def match(
         say(str(problem))
     try:
         with _written(out) as file:
-            bad = _match(events, loaded.rules.detections, file, jobs)
+            bad = _match(events, loaded.rules, file, jobs)
     except WorkFailed as error:
         raise fail(str(error)) from None
     if bad or loaded.problems:
         raise typer.Exit(1)
 
 
-def _match(events: Path, detections: Sequence[Detection], out: IO[bytes], jobs: int | None) -> int:
+def _match(events: Path, rules: RuleSet, out: IO[bytes], jobs: int | None) -> int:
     """Write the matches of a log to ``out``; how many lines were no JSON objects (each is said)."""
     from monitor.matching import Matched, Matcher
     from monitor.pieces import pieces_of
     from monitor.workers import cores, in_order
 
-    matcher, troubles, bad, lines = Matcher(detections), list[str](), 0, 0
-    gc.collect()
+    matcher, troubles, bad, lines = Matcher(rules), list[str](), 0, 0
     gc.freeze()  # the rules stay: neither this process nor its forks need to look at them again
 
     def numbered() -> Iterator[bytes]:

@@ -15,8 +15,8 @@ from monitor.documents import Document, RuleProblem, Wrong, nearest, parse_text
 from monitor.rules import tree
 from monitor.rules.common import check_common
 from monitor.rules.correlations import make_correlation
-from monitor.rules.detections import Filter, make_detection, make_foreign, tree_of
-from monitor.rules.model import Correlation, Detection, Rule
+from monitor.rules.detections import Filter, make_detection, make_foreign, tree_of, witness_of
+from monitor.rules.model import Correlation, Detection, Rule, Witness
 from monitor.rules.plan import NotTogether, parts_of
 from monitor.rules.ruleset import RuleSet
 from monitor.rules.values import Lists
@@ -35,10 +35,11 @@ class LoadReport(msgspec.Struct):
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """A document as it is kept in a cache."""
+    """A document as it is kept in a cache. ``witness`` has the tree's witness in it, once it is known to compile."""
 
     data: dict[str, Any]
     node: tree.Node | None
+    witness: tuple[Witness, ...] = ()
 
 
 _keep: Final = msgspec.msgpack.Encoder().encode
@@ -53,6 +54,8 @@ class Parsed(msgspec.Struct):
     node: tree.Node | None
     text: str
     number: int
+    #: The tree's witness in it, when it is known already.
+    witness: tuple[Witness, ...] = ()
     #: Where everything in it stands; not known when it comes from a cache.
     document: Document | None = None
 
@@ -141,13 +144,14 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
     kept = cache.get(key) if cache is not None else None
     if kept is not None:
         try:
-            return [Parsed(path, one.data, one.node, text, number) for number, one in enumerate(_unkeep(kept))]
+            documents = enumerate(_unkeep(kept))
+            return [Parsed(path, one.data, one.node, text, number, one.witness) for number, one in documents]
         except (msgspec.MsgspecError, ValueError):
             pass  # an unreadable cache is no cache
     before = len(problems)
     found: list[Parsed] = []
     for document in parse_text(path, text, problems):
-        one = Parsed(path, document.data, None, text, len(found), document)
+        one = Parsed(path, document.data, None, text, len(found), document=document)
         if "detection" in document.data:
             try:
                 one.node = tree_of(document.data)
@@ -156,7 +160,9 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
                 continue
         found.append(one)
     if cache is not None and len(problems) == before:
-        cache[key] = _keep([_Kept(one.data, one.node) for one in found])
+        cache[key] = _keep(
+            [_Kept(one.data, one.node, () if one.node is None else witness_of(one.node)) for one in found]
+        )
     return found
 
 
@@ -182,7 +188,7 @@ def _foreign(parsed: list[Parsed], lists: Lists, problems: list[RuleProblem]) ->
         if one.node is None:
             continue
         try:
-            found.append(make_foreign(one.data, one.path, one.node, lists))
+            found.append(make_foreign(one.data, one.path, one.node, lists, one.witness))
         except Wrong as wrong:
             problems.append(one.problem(wrong))
     return found
