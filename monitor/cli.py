@@ -25,6 +25,7 @@ COMMANDS = {
     "kafka": "monitor.cli_kafka:app",
 }
 RULES = {
+    "test": "monitor.commands.rules_run:run_tests",
     "match": "monitor.commands.rules_run:match",
 }
 

@@ -68,14 +68,14 @@ def start_kafka(data: Path) -> Any:
 
 def load_rules(folder: Path) -> tuple[RuleSet, int]:
     """The rules of a folder, and how many problems were reported (each on a line of its own)."""
-    report = load_folders([folder])
+    _, report = load_files([folder])
     for problem in report.problems:
         say(str(problem))
     return report.rules, len(report.problems)
 
 
-def load_folders(folders: Iterable[Path], foreign: bool = False) -> LoadReport:
-    """The rules of folders together, and what is wrong with them; what parsing made of them is kept from one run to the next."""
+def load_files(folders: Iterable[Path], foreign: bool = False) -> tuple[dict[str, str], LoadReport]:
+    """The texts of folders by path, and the rules of them all together; what parsing makes of them is kept for the next run."""
     from monitor.rulecache import kept_rules, read_rules, without_gc
     from monitor.rules import load_texts
 
@@ -85,7 +85,7 @@ def load_folders(folders: Iterable[Path], foreign: bool = False) -> LoadReport:
             raise fail(f"{folder} is not a folder of rules")
         files.update(read_rules(folder))
     with without_gc(), kept_rules() as cache:
-        return load_texts(files, cache=cache, foreign=foreign)
+        return files, load_texts(files, cache=cache, foreign=foreign)
 
 
 def load_reference(path: Path) -> tuple[Reference, int]:

@@ -16,12 +16,37 @@ from typing import IO, TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from monitor.commands.common import fail, load_folders, say
+from monitor.commands.common import fail, load_files, say
 
 if TYPE_CHECKING:
     from monitor.rules import RuleSet
 
 Jobs = Annotated[int | None, typer.Option(min=1, help="processes; default: one a core")]
+
+
+def run_tests(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATHS]...", help="files and folders of rules; default: the pack")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="write the outcomes as JUnit XML")] = None,
+    rule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="only the tests of this rule: its name or id")
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="folder of rules to load around them; default: the pack, if they are part of it")
+    ] = None,
+) -> None:
+    """Run the tests that rules carry (`tests:`); exit code 1 when one fails or cannot be run, or a rule is wrong."""
+    from monitor.commands.rules_test import report, run_all
+
+    outcomes = run_all(paths or [], rules, rule)
+    if junit is not None:
+        from monitor.junit import junit_xml
+
+        with _written(junit) as file:
+            file.write(junit_xml(outcomes))
+    if not report(outcomes):
+        raise typer.Exit(1)
 
 
 def match(
@@ -36,7 +61,7 @@ def match(
     """
     from monitor.workers import WorkFailed
 
-    loaded = load_folders([rules], foreign=True)
+    _, loaded = load_files([rules], foreign=True)
     for problem in loaded.problems:
         say(str(problem))
     try:
