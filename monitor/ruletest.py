@@ -165,7 +165,7 @@ def alerts_of(test: Mapping[str, Any], rules: RuleSet, at: KeyPath = ()) -> list
     if "then" in test:
         # What is due by then is decided, also what is due just then.
         reached = (reached or _START_MS) + offset_of(test["then"], (*at, "then")) + 1
-    return [*found, *counting.end([reached], [reached])]
+    return [*found, *counting.end([reached], reached)]
 
 
 def reference_of(records: Sequence[Any], at: KeyPath = ()) -> Reference:
