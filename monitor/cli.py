@@ -27,6 +27,8 @@ COMMANDS = {
 RULES = {
     "test": "monitor.commands.rules_run:run_tests",
     "match": "monitor.commands.rules_run:match",
+    "backtest": "monitor.commands.rules_run:backtest",
+    "diff": "monitor.commands.rules_run:diff",
 }
 
 app = lazy_group(COMMANDS, str(__doc__))
