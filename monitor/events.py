@@ -57,6 +57,7 @@ OURS: Final = frozenset(
         "on_shift",
         "hour",
         "weekday",
+        "day",
         "actor.areas",
         "actor.peer_group",
         "actor.on_leave",
@@ -211,6 +212,7 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     lookup["ts"] = ts
     lookup["hour"] = at.hour
     lookup["weekday"] = at.weekday()
+    lookup["day"] = lookup["time"][:10]
     return lookup
 
 
