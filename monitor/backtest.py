@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from monitor import events
 from monitor.alerts import Alert
 from monitor.detector import JOINED, Detector, KeyState, peer_group_of
-from monitor.enrich import enrich
+from monitor.enrich import enrich, explains_later
 from monitor.model import PeerModel
 from monitor.order import IDLE, Merger
 from monitor.reference import Reference
@@ -32,7 +33,7 @@ class Backtest:
         self._reference = reference
         self._source_of = source_of
         self._quantile = quantile
-        self._detector = Detector(rules)
+        self._detector = Detector(rules, partial(explains_later, reference))
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
         self._models: dict[str, PeerModel] = {}
         self._reached = [0] * partitions

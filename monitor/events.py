@@ -53,6 +53,7 @@ OURS: Final = frozenset(
         "relation",
         "explanation",
         "purpose.status",
+        "purpose.flaws",
         "in_area",
         "on_shift",
         "hour",
@@ -67,6 +68,7 @@ OURS: Final = frozenset(
         "subject.owner",
         "subject.address",
         "subject.watched",
+        "subject.cases",
         "@",
     }
 )

@@ -63,6 +63,8 @@ class Subject(msgspec.Struct, tag_field="record", tag="subject"):
     owner: str | None = None
     address: str | None = None
     tags: list[str] | None = None
+    street: str | None = None
+    number: int | None = None
 
 
 class Case(msgspec.Struct, tag_field="record", tag="case"):

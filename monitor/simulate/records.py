@@ -89,6 +89,8 @@ def _subjects(world: World) -> Iterator[Record]:
             record["owner"] = subject.owner
         if subject.address is not None:
             record["address"] = subject.address
+        if subject.street is not None:
+            record |= {"street": subject.street, "number": subject.number}
         record["tags"] = list(subject.tags)
         yield record
     for case in world.casework.cases:

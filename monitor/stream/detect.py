@@ -76,8 +76,6 @@ class Detect:
             self._count(key, orjson.loads(value), written)
         if len(self._passed) == self.partitions:
             self._decide(JOINED, min(self._passed.values()), last.timestamp, written)
-        for key, state in self._states.items():
-            self._note_waiting(key, state)
         changes = [(key, save_state(state)) for key, state in self._states.items()]
         self._states = {}
         written.out += self._table.change(last.offset, changes, last.timestamp)
@@ -101,7 +99,9 @@ class Detect:
     def _decide(self, src: int, now: int, received: int, written: Written) -> None:
         """Decide what has waited for this time of the source, whether or not a lookup of its key comes."""
         for key in self._due.until(src, now):
-            self._write_alerts(self._detector.advance(key, self._state(key, written), src, now), received, written)
+            state = self._state(key, written)
+            self._write_alerts(self._detector.advance(key, state, src, now), received, written)
+            self._note_waiting(key, state)
 
     def _note_waiting(self, key: str, state: KeyState) -> None:
         for waiting in state.waiting:
@@ -115,7 +115,11 @@ class Detect:
     def _count(self, key: str, lookup: dict[str, Any], written: Written) -> None:
         place = lookup.pop("@")
         reached, src, off, received = place
-        outcome = self._detector.step(key, self._state(key, written), lookup, src, off, reached)
+        state = self._state(key, written)
+        outcome = self._detector.step(key, state, lookup, src, off, reached)
+        if state.waiting:
+            # At once: the tick that it waits for may be in this very chunk.
+            self._note_waiting(key, state)
         self._write_alerts(outcome.alerts, received, written)
         if key.startswith("actor/"):
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1

@@ -12,6 +12,7 @@ import gc
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import faust
@@ -20,6 +21,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from monitor.detector import Detector
+from monitor.enrich import explains_later
 from monitor.metrics import Metrics
 from monitor.rules import RuleSet
 from monitor.settings import Settings
@@ -54,7 +56,6 @@ class Worker:
         self._saving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._quiet_since: dict[int, float] = {}
         self._told_idle: dict[int, float] = {}
-        self._detector = Detector(rules)
         self._troubled_since: float | None = None
         self._progressed = time.monotonic()
         self._lagging: set[TP] = set()
@@ -132,13 +133,17 @@ class Worker:
         )
         return table
 
-    async def _intake(self, event: Any) -> None:
-        partition = event.message.partition
+    async def _intake_of(self, partition: int) -> Intake:
         intake = self._intakes.get(partition)
         if intake is None:
             table = await self._load("intake", topics.INTAKE_STATE, partition)
             intake = Intake(partition, self.partitions, table, self._feed.reference, self.rules)
             self._intakes[partition] = intake
+        return intake
+
+    async def _intake(self, event: Any) -> None:
+        partition = event.message.partition
+        intake = await self._intake_of(partition)
         out = intake.process(event.message.value)
         await self._write("intake", out)
         for reason in intake.refused:
@@ -155,7 +160,8 @@ class Worker:
         partition = event.message.partition
         if partition not in self._detects:
             table = await self._load("detect", topics.DETECT_STATE, partition)
-            self._detects[partition] = Detect(partition, self.partitions, table, self._detector), []
+            detector = Detector(self.rules, partial(explains_later, self._feed.reference))
+            self._detects[partition] = Detect(partition, self.partitions, table, detector), []
         detect, chunks = self._detects[partition]
         chunk = Chunk(event)
         chunks.append(chunk)
@@ -251,8 +257,8 @@ class Worker:
                 continue
             self._told_idle[tp.partition] = now
             stamp = int(time.time() * 1000)
-            idle = Intake(tp.partition, self.partitions, tables.Table("", 0), self._feed.reference, self.rules)
-            await self._write("intake", idle.idle(stamp))
+            intake = await self._intake_of(tp.partition)
+            await self._write("intake", intake.idle(stamp, int(quiet * 1000)))
 
     async def _write(self, stage: str, out: list[Out]) -> None:
         await self._until_done(stage, lambda: self._writer.write(out))

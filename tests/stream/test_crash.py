@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from monitor import alerts
 from monitor.backtest import Backtest
 from monitor.detector import Detector
+from monitor.enrich import explains_later
 from monitor.model import scorer
-from monitor.order import IDLE
 from monitor.reference import Reference, decode
 from monitor.rules import load_texts, read_dir
 from monitor.settings import pack_dir
@@ -116,7 +116,10 @@ class Process:
         self.log, self.position = log, dict(log.committed)
         every = range(PARTITIONS)
         self.intakes = [Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, rules) for p in every]
-        self.detects = [Detect(p, PARTITIONS, log.table(DETECT_STATE, p), Detector(rules)) for p in every]
+        self.detects = [
+            Detect(p, PARTITIONS, log.table(DETECT_STATE, p), Detector(rules, partial(explains_later, reference)))
+            for p in every
+        ]
         self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE, rules) for p in every]
         self.chunks: defaultdict[tuple[str, int], list[Chunk]] = defaultdict(list)
 
@@ -146,7 +149,7 @@ class Process:
         """Go on until nothing is left, then say that the sources are idle, and finish that too."""
         self.drain(size)
         for intake in self.intakes:
-            self.log.write(intake.tick(IDLE, NOW))
+            self.log.write(intake.idle(NOW))
         self.drain(size)
 
     def drain(self, size: int) -> None:
