@@ -1,0 +1,7 @@
+"""``monitor rules``: the commands for those who write rules. Further modules register theirs on :data:`rules_app`."""
+
+from __future__ import annotations
+
+import typer
+
+rules_app = typer.Typer(help="Rules: check them, begin new ones, see what they cover.", no_args_is_help=True)
