@@ -4,4 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from monitor.commands import rules_lint
+
 rules_app = typer.Typer(help="Rules: check them, begin new ones, see what they cover.", no_args_is_help=True)
+rules_app.command("lint")(rules_lint.lint_command)
