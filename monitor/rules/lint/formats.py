@@ -97,10 +97,11 @@ def _uri(path: str) -> str:
 
 def markdown(checks: Iterable[Check]) -> str:
     """``docs/rules-lint.md``: all checks, and how to use them."""
-    rows = "\n".join(
-        f"| {each.id} | `{each.name}` | {each.severity} | {each.summary} | {each.why} |" for each in checks
+    rows = (
+        (each.id, f"`{each.name}`", each.severity, each.summary.replace("|", "\\|"), each.why.replace("|", "\\|"))
+        for each in checks
     )
-    return f"{_HEAD}{rows}\n"
+    return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 _HEAD: Final = """# The checks of `monitor rules lint`
