@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -92,7 +91,9 @@ def _result(finding: Finding, number: int) -> dict[str, Any]:
 
 def _uri(path: str) -> str:
     pure = PurePath(path)
-    return pure.as_uri() if pure.is_absolute() else quote(pure.as_posix())
+    if pure.is_absolute():
+        return pure.as_uri()
+    return PurePosixPath("/", pure.as_posix()).as_uri().removeprefix("file:///")
 
 
 def markdown(checks: Iterable[Check]) -> str:

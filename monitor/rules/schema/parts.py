@@ -8,6 +8,8 @@ from monitor.rules.lint.about import OWN, RELATIONS
 from monitor.rules.model import LEVELS, STATUSES, TYPOLOGIES
 
 UUID: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_ID: Final = {"type": "string", "pattern": UUID}
+_TAG: Final = {"type": "string", "pattern": r"^[a-z0-9_-]+\.[a-z0-9._-]+$"}
 _DAY: Final = {"type": "string", "format": "date", "pattern": r"^\d{4}-\d\d-\d\d$"}
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}}
 
@@ -22,12 +24,12 @@ def common() -> dict[str, Any]:
     related = {
         "type": "object",
         "required": ["id", "type"],
-        "properties": {"id": {"type": "string", "pattern": UUID}, "type": {"enum": list(RELATIONS)}},
+        "properties": {"id": _ID, "type": {"enum": list(RELATIONS)}},
         "additionalProperties": False,
     }
     return {
         "title": text("What an alert is headed by: a capital, no period, at most 110 characters.", maxLength=256),
-        "id": text("A UUID that never changes; the ids of alerts are made from it.", pattern=UUID),
+        "id": {**_ID, "description": "A UUID that never changes; the ids of alerts are made from it."},
         "name": text("A short name that correlations and filters can use, such as export-unexplained."),
         "related": {"type": "array", "items": related, "description": "Other rules, and how they are related."},
         "taxonomy": text("Whose names of fields these are."),
@@ -41,11 +43,7 @@ def common() -> dict[str, Any]:
         "author": text("Who can be asked about it."),
         "date": {**_DAY, "description": "The day it was written."},
         "modified": {**_DAY, "description": "The day it was last changed."},
-        "tags": {
-            "type": "array",
-            "items": {"type": "string", "pattern": r"^[a-z0-9_-]+\.[a-z0-9._-]+$"},
-            "description": "A namespace, a point and a name each, such as attack.collection.",
-        },
+        "tags": {"type": "array", "items": _TAG, "description": "Namespaces and names, such as attack.collection."},
         "scope": {**_TEXTS, "description": "Where it is meant to run."},
         "falsepositives": {**_TEXTS, "description": "What else may look like this, to rule out first."},
         "level": {"enum": list(LEVELS), "description": "How bad a match is; medium unless given."},
