@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from monitor import events
-from monitor.rules.model import Lookup
-from monitor.rules.values import key_of
 
 #: Fields of which a lookup has several values at once.
 LISTS: Final = frozenset({"query.fields", "explanation", "actor.areas", "subject.tags"})
@@ -74,8 +72,3 @@ def near(word: str, allowed: Collection[str], otherwise: str) -> str:
 def is_single(field: str) -> bool:
     """Whether a lookup has at most one value of the field."""
     return field not in LISTS
-
-
-def value_at(lookup: Lookup, field: str) -> str:
-    """A lookup's value as rules compare it."""
-    return key_of(lookup.get(field))

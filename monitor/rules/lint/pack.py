@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 from monitor.documents import Document, KeyPath, RuleProblem, Wrong, parse_text
 from monitor.rules import tree
-from monitor.rules.common import span_of
 from monitor.rules.detections import Filter
 from monitor.rules.lint.known import CLOSED, EXPLANATIONS
 from monitor.rules.lint.logic import signature
@@ -68,14 +67,6 @@ class Written:
         for name in names:
             found = found.get(name) if isinstance(found, dict) else None
         return found if isinstance(found, list) else []
-
-    def span(self, *names: str) -> int | None:
-        """The span of time under a path of keys in milliseconds; ``None`` when there is none or it is wrong."""
-        found = self.text(*names)
-        try:
-            return span_of(found, names) if found else None
-        except Wrong:
-            return None
 
     @property
     def body(self) -> dict[str, Any]:
