@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from monitor import cli_kafka
 from monitor.commands import data, demo, ingest, run, topics
 from monitor.commands.common import err
+from monitor.commands.rules import rules_app
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 reference_app = typer.Typer(help="What is known about actors, subjects and cases.", no_args_is_help=True)
@@ -27,6 +28,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(reference_app, name="reference")
+app.add_typer(rules_app, name="rules")
 app.add_typer(topics.dlq_app, name="dlq")
 app.add_typer(cli_kafka.app, name="kafka")
 
