@@ -41,6 +41,6 @@ def coverage(files: Mapping[str, str]) -> list[Coverage]:
         levels = Counter(each.rule.level for each in written if each.rule is not None and each.alerts)
         tests = [is_positive(test) for each in written for test, _ in tests_of(each)]
         parts = sum(not each.alerts for each in written)
-        if typology != NONE or written:
+        if typology != NONE or any(each.alerts for each in written):
             rows.append(Coverage(typology, dict(sorted(levels.items())), parts, tests.count(True), tests.count(False)))
     return rows

@@ -89,7 +89,7 @@ def no_status(rule: Written, pack: Pack) -> Iterator[Note]:
 @check("LM108", "warning", "no typology", RULES)
 def no_typology(rule: Written, pack: Pack) -> Iterator[Note]:
     """Recall and coverage are counted by typology."""
-    if "typology" not in rule.data:
+    if "typology" not in rule.data and (rule.alerts or rule.rule is None):
         yield Note("there is no typology", "the pattern of misuse it looks for, such as bulk-harvest")
 
 

@@ -126,7 +126,8 @@ def field_ignored(rule: Written, pack: Pack) -> Iterator[Note]:
 def counts_its_group(rule: Written, pack: Pack) -> Iterator[Note]:
     """Within a group it has only one value, so there is nothing to count."""
     made = _loaded(rule)
-    if made is None or made.type not in ("value_count", "new_value", "sequence_run"):
+    # A new value of its own group is the first lookup of the group in a long time: an account that wakes up.
+    if made is None or made.type not in ("value_count", "sequence_run"):
         return
     if made.fields and {*made.fields} <= {*made.group_by}:
         noun = " and ".join(made.fields)
@@ -188,7 +189,7 @@ def approximate(rule: Written, pack: Pack) -> Iterator[Note]:
 def no_actor_in_group(rule: Written, pack: Pack) -> Iterator[Note]:
     """Without actor.id in group-by it says what many did, not what one did, and its lookups are copied to another key."""
     made = _loaded(rule)
-    if made is None or made.peer is not None:
+    if made is None or made.peer is not None or made.type == "value_count":
         return
     aliased = {field for alias in made.aliases.values() for field in alias.values()}
     if _ACTOR not in {*made.group_by, *made.fields, *aliased}:
@@ -224,7 +225,7 @@ def alias_without_rule(rule: Written, pack: Pack) -> Iterator[Note]:
             yield Note(f"{alias} is nothing for {' and '.join(left)}", "say its field", (_AT, "aliases", alias))
 
 
-@check("LM330", "warning", "a suppress shorter than the timespan", CORRELATION)
+@check("LM330", "info", "a suppress shorter than the timespan", CORRELATION)
 def suppress_too_short(rule: Written, pack: Pack) -> Iterator[Note]:
     """Without it a group that fired is quiet for the timespan; with a shorter one the same lookups alert again."""
     made = _loaded(rule)
@@ -240,13 +241,11 @@ def suppress_too_long(rule: Written, pack: Pack) -> Iterator[Note]:
         yield Note(f"nothing is heard of it for {span_words(rule.rule.suppress_ms)}", "", ("suppress",))
 
 
-@check("LM332", "warning", "suppress or grace on a detection that is only a part", RULES)
+@check("LM332", "warning", "suppress on a rule that is only a part", RULES)
 def waits_as_part(rule: Written, pack: Pack) -> Iterator[Note]:
-    """They are about alerts, and it does not alert by itself."""
-    if isinstance(rule.rule, Detection) and not rule.rule.alerts:
-        for name in ("suppress", "grace"):
-            if rule.data.get(name) is not None:
-                yield Note(f"{name} has no effect here", "move it to the rule that alerts", (name,))
+    """It is about alerts, and this one does not alert by itself."""
+    if isinstance(rule.rule, Detection) and not rule.rule.alerts and rule.data.get("suppress") is not None:
+        yield Note("suppress has no effect here", "move it to the rule that alerts", ("suppress",))
 
 
 @check("LM333", "warning", "grace on a type that does not wait for it", CORRELATION)

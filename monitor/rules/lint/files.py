@@ -33,7 +33,7 @@ def odd_file_name(file: File, pack: Pack) -> Iterator[Note]:
 def outside_folders(file: File, pack: Pack) -> Iterator[Note]:
     """A rule is found by the folder of its typology."""
     folder = Path(file.path).parent.name
-    if folder and folder not in TYPOLOGIES and any(written.kind in RULES for written in file.documents):
+    if folder and folder not in TYPOLOGIES and any(written.alerts for written in file.documents):
         hint = near(folder, TYPOLOGIES, "a folder named as the typology")
         yield Note(f"the folder {folder} is no typology", hint, place=(1, 1))
 

@@ -21,7 +21,7 @@ _YES_NO: Final = (True, False)
 #: All values of fields that have only these.
 CLOSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "action": tuple(sorted(events.ACTIONS)),
-    "relation": ("none", "self", "own-vehicle", "household", "relative", "colleague"),
+    "relation": ("none", "self", "own-vehicle", "household", "relative", "colleague", "neighbour"),
     "purpose.status": ("explained", "claimed", "missing", "false"),
     "subject.kind": ("person", "vehicle", "address", "phone", "company", "case", "object"),
     "explanation": EXPLANATIONS,

@@ -20,6 +20,23 @@ from monitor.rules.model import LEVELS, Correlation, Detection
 
 #: Keys of a ``detection`` or ``filter`` section that are no selections.
 NO_SELECTION: Final = frozenset({"condition", "rules"})
+#: What decides when a correlation fires.
+_DECIDES: Final = (
+    "type",
+    "rules",
+    "group_by",
+    "aliases",
+    "span_ms",
+    "bounds",
+    "fields",
+    "window",
+    "gap_ms",
+    "options",
+    "peer",
+    "expression",
+    "suppress_ms",
+    "grace_ms",
+)
 _SUFFIXES: Final = (".yml", ".yaml")
 
 
@@ -244,10 +261,14 @@ class Pack:
 
     @staticmethod
     def said(written: Written) -> str | None:
-        """The same text for rules that match the same; ``None`` for what is no rule that runs."""
-        if written.rule is None:
+        """The same text for rules that match the same, and alert or are parts alike; ``None`` for what is no rule that runs."""
+        rule = written.rule
+        if rule is None:
             return None
-        return written.rule.fingerprint if written.node is None else signature(written.node)
+        if isinstance(rule, Correlation):
+            return repr([getattr(rule, name) for name in _DECIDES])
+        # A part may say what an alerting rule says: so the one can alert while the other is counted.
+        return f"{rule.alerts} {signature(written.node) if written.node is not None else rule.id}"
 
     @cached_property
     def first_to_say(self) -> dict[str | None, Written]:

@@ -130,7 +130,7 @@ CASES: dict[str, list[Case]] = {
         case(
             count(("group-by:\n    - actor.id", "¦group-by:\n    - subject.id")),
             says="the lookups of all actors",
-            good=of_type("value_count", "field: actor.id\n    gte: 3", ("- actor.id", "- subject.id")),
+            good=of_type("value_count", "field: actor.unit\n    gte: 3", ("- actor.id", "- subject.id")),
         ),
         case(
             exports("correlation:\n", "¦correlation:\n"),
@@ -168,7 +168,11 @@ CASES: dict[str, list[Case]] = {
         case(news("grace: 1d", "¦suppress: 32d"), says="for 32 days"),
     ],
     "LM332": [
-        case(exports(f"{_PART}\n", f"{_PART}\n¦grace: 1h\n"), says="grace has no effect", good=news("grace", "suppress: 1d\ngrace")),
+        case(
+            exports(f"{_PART}\n", f"{_PART}\n¦suppress: 1h\n"),
+            says="suppress has no effect",
+            good=exports(f"{_PART}\n", f"{_PART}\ngrace: 1h\n"),
+        ),
     ],
     "LM333": [
         case(
