@@ -268,7 +268,8 @@ class Pack:
         if isinstance(rule, Correlation):
             return repr([getattr(rule, name) for name in _DECIDES])
         # A part may say what an alerting rule says: so the one can alert while the other is counted.
-        return f"{rule.alerts} {signature(written.node) if written.node is not None else rule.id}"
+        part = "" if rule.alerts else f"a part that waits {rule.grace_ms} ms "
+        return f"{part}{signature(written.node) if written.node is not None else rule.id}"
 
     @cached_property
     def first_to_say(self) -> dict[str | None, Written]:
