@@ -101,12 +101,14 @@ def _never(actor: str, subject: str | None, ts: int, until: int) -> bool:
 class Detector:
     """The rules and features over keyed lookups. Holds no state of its own but the rules.
 
-    ``explained`` says whether paperwork that followed a lookup explains it; without it nothing does.
+    ``explained`` says whether paperwork that followed a lookup explains it; without it nothing does. Where no model runs,
+    features need not be counted.
     """
 
-    def __init__(self, rules: RuleSet, explained: Explained = _never) -> None:
+    def __init__(self, rules: RuleSet, explained: Explained = _never, with_features: bool = True) -> None:
         self.rules = rules
         self._explained = explained
+        self._with_features = with_features
 
     def step(
         self, key: str, state: KeyState, lookup: dict[str, Any], src: int, off: int, reached: int | None = None
@@ -130,7 +132,7 @@ class Detector:
             return Outcome("late", due + [alerts.from_firing(firing, self.rules.version) for firing in late])
         state.newest = max(state.newest, ts)
         firings, anomalies = self.rules.evaluate(key, lookup, state, src if is_actor else JOINED)
-        features = observe(state.features, lookup) if is_actor else None
+        features = observe(state.features, lookup) if is_actor and self._with_features else None
         made = [alerts.from_firing(firing, self.rules.version) for firing in firings]
         return Outcome("counted", due + made, features, anomalies)
 

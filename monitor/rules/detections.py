@@ -12,12 +12,18 @@ from monitor.documents import Wrong, expect
 from monitor.events import BadEvent, parse_time
 from monitor.rules import tree
 from monitor.rules.common import about, fingerprint
-from monitor.rules.compile import both, compile_tree
-from monitor.rules.model import Detection, Lookup
-from monitor.rules.parse import parse_detection
+from monitor.rules.compile import Compiled, both, compile_tree
+from monitor.rules.model import Detection, Lookup, Predicate, Witness
 from monitor.rules.values import CannotCompile, Lists
 
 CATEGORY: Final = "lookup"
+
+
+def parse_detection(body: dict[str, Any], at: str = "detection") -> tree.Node:
+    """As :func:`monitor.rules.parse.parse_detection`; pySigma is imported only when there is something to parse."""
+    from monitor.rules.parse import parse_detection as parse
+
+    return parse(body, at)
 
 
 def make_detection(data: Mapping[str, Any], path: str, node: tree.Node | None, lists: Lists) -> Detection:
@@ -28,8 +34,14 @@ def make_detection(data: Mapping[str, Any], path: str, node: tree.Node | None, l
     return _made(about(data, path), data, node, lists)
 
 
-def make_foreign(data: Mapping[str, Any], path: str, node: tree.Node | None, lists: Lists) -> Detection:
-    """The rule of a document from anywhere: whatever its log source, and with a name made up if it has no id."""
+def make_foreign(
+    data: Mapping[str, Any], path: str, node: tree.Node | None, lists: Lists, known: tuple[Witness, ...] = ()
+) -> Detection:
+    """The rule of a document from anywhere: whatever its log source, and with a name made up if it has no id.
+
+    ``known`` is that of :func:`witness_of`, if it is known: then the rule is compiled when it is first asked, as there may be
+    thousands, of which a log needs few.
+    """
     title = str(data.get("title", path))
     fixed = {
         "id": str(data.get("id") or uuid.uuid5(uuid.NAMESPACE_OID, title)),
@@ -39,18 +51,47 @@ def make_foreign(data: Mapping[str, Any], path: str, node: tree.Node | None, lis
         "typology": None,
         "path": path,
     }
-    return _made(fixed, data, node, lists)
+    return _made(fixed, data, node, lists, known)
 
 
-def _made(fixed: dict[str, Any], data: Mapping[str, Any], node: tree.Node | None, lists: Lists) -> Detection:
+def _made(
+    fixed: dict[str, Any],
+    data: Mapping[str, Any],
+    node: tree.Node | None,
+    lists: Lists,
+    known: tuple[Witness, ...] = (),
+) -> Detection:
     node = tree_of(data) if node is None else node
     for name in sorted(tree.lists_of(node)):
         if name not in lists:
             hint = f"add lists/{name}.txt to the rules, or a `list` record {name} to the reference data"
             raise Wrong(f"there is no list {name}", hint, ("detection",))
-    predicate, witness = compiled(node, data, lists, "detection")
+    predicate, witness = (_Later(node, lists), known[0]) if known else compiled(node, data, lists, "detection")
     marks = fingerprint(fixed["id"], tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
     return Detection(**fixed, tree=node, predicate=predicate, witness=witness, fingerprint=marks)
+
+
+class _Later:
+    """A predicate that is compiled when it is first asked."""
+
+    __slots__ = ("_compiled", "_lists", "_node")
+
+    def __init__(self, node: tree.Node, lists: Lists) -> None:
+        self._node, self._lists = node, lists
+        self._compiled: Predicate | None = None
+
+    def __call__(self, lookup: Lookup) -> bool:
+        if self._compiled is None:
+            self._compiled = compile_tree(self._node, self._lists)[0]
+        return self._compiled(lookup)
+
+
+def witness_of(node: tree.Node) -> tuple[Witness, ...]:
+    """The witness of a tree, alone in a tuple; nothing in it when the tree cannot be compiled. Lists do not matter to it."""
+    try:
+        return (compile_tree(node, _AnyList())[1],)
+    except (CannotCompile, ValueError, RecursionError):
+        return ()
 
 
 def tree_of(data: Mapping[str, Any], at: str = "detection") -> tree.Node:
@@ -61,7 +102,7 @@ def tree_of(data: Mapping[str, Any], at: str = "detection") -> tree.Node:
     return parse_detection(body, at)
 
 
-def compiled(node: tree.Node, data: Mapping[str, Any], lists: Lists, at: str) -> tuple[Any, Any]:
+def compiled(node: tree.Node, data: Mapping[str, Any], lists: Lists, at: str) -> Compiled:
     """The closure and witness of a tree. Raises :class:`Wrong`, placed at the item that cannot be compiled."""
     try:
         return compile_tree(node, lists)

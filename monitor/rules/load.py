@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +15,8 @@ from monitor.documents import Document, RuleProblem, Wrong, nearest, parse_text
 from monitor.rules import tree
 from monitor.rules.common import check_common
 from monitor.rules.correlations import make_correlation
-from monitor.rules.detections import Filter, make_detection, make_foreign, tree_of
-from monitor.rules.model import Correlation, Detection, Rule
+from monitor.rules.detections import Filter, make_detection, make_foreign, tree_of, witness_of
+from monitor.rules.model import Correlation, Detection, Rule, Witness
 from monitor.rules.plan import NotTogether, parts_of
 from monitor.rules.ruleset import RuleSet
 from monitor.rules.values import Lists
@@ -34,10 +35,11 @@ class LoadReport(msgspec.Struct):
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """A document as it is kept in a cache."""
+    """A document as it is kept in a cache. ``witness`` has the tree's witness in it, once it is known to compile."""
 
     data: dict[str, Any]
     node: tree.Node | None
+    witness: tuple[Witness, ...] = ()
 
 
 _keep: Final = msgspec.msgpack.Encoder().encode
@@ -45,18 +47,24 @@ _unkeep: Final = msgspec.msgpack.Decoder(list[_Kept]).decode
 
 
 class Parsed(msgspec.Struct):
-    """One document: its data, its tree if it has a detection, and, unless it comes from a cache, its places."""
+    """One document: its data, and its tree if it has a detection. It is the one at position ``number`` of its text."""
 
     path: str
     data: dict[str, Any]
-    node: tree.Node | None = None
+    node: tree.Node | None
+    text: str
+    number: int
+    #: The tree's witness in it, when it is known already.
+    witness: tuple[Witness, ...] = ()
+    #: Where everything in it stands; not known when it comes from a cache.
     document: Document | None = None
 
     def problem(self, wrong: Wrong) -> RuleProblem:
-        """The problem with its place."""
-        if self.document is None:
+        """The problem with its place, for which the text is read again if need be."""
+        document = self.document or next(islice(parse_text(self.path, self.text, []), self.number, None), None)
+        if document is None:
             return RuleProblem(self.path, 1, 1, wrong.message, wrong.hint)
-        return self.document.problem(wrong)
+        return document.problem(wrong)
 
 
 class BothLists(Mapping[str, tuple[str, ...]]):
@@ -83,12 +91,12 @@ def read_dir(folder: Path) -> dict[str, str]:
     return {
         str(path): path.read_text(encoding="utf-8", errors="replace")
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (path.suffix in (".yml", ".yaml") or _is_list(path))
+        if path.is_file() and (path.suffix in (".yml", ".yaml") or _is_list(str(path)))
     }
 
 
-def _is_list(path: Path) -> bool:
-    return path.suffix == _LIST_NAME and path.parent.name == LISTS
+def _is_list(path: str) -> bool:
+    return path.endswith(_LIST_NAME) and Path(path).parent.name == LISTS
 
 
 def load_texts(
@@ -105,10 +113,7 @@ def load_texts(
     problems: list[RuleProblem] = []
     known_lists = BothLists(lists_in(files), {} if lists is None else lists)
     parsed = [
-        each
-        for path in sorted(files)
-        if not _is_list(Path(path))
-        for each in _parse(path, files[path], problems, cache)
+        each for path in sorted(files) if not _is_list(path) for each in _parse(path, files[path], problems, cache)
     ]
     if foreign:
         return LoadReport(RuleSet(_foreign(parsed, known_lists, problems), (), version_of(files)), problems)
@@ -130,7 +135,7 @@ def lists_in(files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return {
         Path(path).stem: tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
         for path, text in files.items()
-        if _is_list(Path(path))
+        if _is_list(path)
     }
 
 
@@ -139,13 +144,14 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
     kept = cache.get(key) if cache is not None else None
     if kept is not None:
         try:
-            return [Parsed(path, one.data, one.node) for one in _unkeep(kept)]
+            documents = enumerate(_unkeep(kept))
+            return [Parsed(path, one.data, one.node, text, number, one.witness) for number, one in documents]
         except (msgspec.MsgspecError, ValueError):
             pass  # an unreadable cache is no cache
     before = len(problems)
-    found = []
+    found: list[Parsed] = []
     for document in parse_text(path, text, problems):
-        one = Parsed(path, document.data, None, document)
+        one = Parsed(path, document.data, None, text, len(found), document=document)
         if "detection" in document.data:
             try:
                 one.node = tree_of(document.data)
@@ -154,7 +160,9 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
                 continue
         found.append(one)
     if cache is not None and len(problems) == before:
-        cache[key] = _keep([_Kept(one.data, one.node) for one in found])
+        cache[key] = _keep(
+            [_Kept(one.data, one.node, () if one.node is None else witness_of(one.node)) for one in found]
+        )
     return found
 
 
@@ -180,7 +188,7 @@ def _foreign(parsed: list[Parsed], lists: Lists, problems: list[RuleProblem]) ->
         if one.node is None:
             continue
         try:
-            found.append(make_foreign(one.data, one.path, one.node, lists))
+            found.append(make_foreign(one.data, one.path, one.node, lists, one.witness))
         except Wrong as wrong:
             problems.append(one.problem(wrong))
     return found
