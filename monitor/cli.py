@@ -27,6 +27,8 @@ COMMANDS = {
 RULES = {
     "test": "monitor.commands.rules_run:run_tests",
     "match": "monitor.commands.rules_run:match",
+    "deploy": "monitor.commands.rules_deploy:deploy",
+    "versions": "monitor.commands.rules_deploy:versions",
     "lint": "monitor.commands.rules_lint:lint_command",
     "new": "monitor.commands.rules_write:new",
     "coverage": "monitor.commands.rules_write:coverage",

@@ -43,6 +43,7 @@ REASONS: Final = (
     "time-without-offset",
     "time-too-old",
     "time-in-future",
+    "unknown-rules",
     "internal",
 )
 

@@ -42,6 +42,7 @@ from monitor.stream.topics import (
     SCORE_STATE,
     partition_of,
 )
+from monitor.stream.versions import Pinned
 
 PARTITIONS = 3
 NOW = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp() * 1000)
@@ -115,12 +116,10 @@ class Process:
     def __init__(self, log: Log, reference: Reference, rules: Any) -> None:
         self.log, self.position = log, dict(log.committed)
         every = range(PARTITIONS)
-        self.intakes = [Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, rules) for p in every]
-        self.detects = [
-            Detect(p, PARTITIONS, log.table(DETECT_STATE, p), Detector(rules, partial(explains_later, reference)))
-            for p in every
-        ]
-        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE, rules) for p in every]
+        self.intakes = [Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, Pinned(rules)) for p in every]
+        detector = Detector(rules, partial(explains_later, reference))
+        self.detects = [Detect(p, PARTITIONS, log.table(DETECT_STATE, p), lambda _: detector) for p in every]
+        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE, Pinned(rules)) for p in every]
         self.chunks: defaultdict[tuple[str, int], list[Chunk]] = defaultdict(list)
 
     def take(self, topic: str, partition: int, size: int) -> bool:
@@ -134,7 +133,9 @@ class Process:
         chunks = self.chunks[topic, partition]
         chunks.append(chunk)
         if topic == EVENTS:
-            self.log.write(self.intakes[partition].process(records))
+            out, state = self.intakes[partition].process(records)
+            self.log.write(out)
+            self.log.write(state)
         elif topic == KEYED:
             self.log.write(self.detects[partition].process(records, chunk).out)
         else:
