@@ -30,6 +30,7 @@ class Backtest:
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._reference = reference
+        self._versions: dict[str, RuleSet] = {}
         self._source_of = source_of
         self._quantile = quantile
         self._use(rules)
@@ -66,8 +67,9 @@ class Backtest:
         yield from self._decide()
 
     def _use(self, rules: RuleSet) -> None:
-        self._rules = rules
-        self._detector = Detector(rules, partial(explains_later, self._reference))
+        self._rules = self._versions[rules.version] = rules
+        explained = partial(explains_later, self._reference)
+        self._detector = Detector(rules, explained, rules_of=self._versions.__getitem__)
 
     def _take(self, lookup: dict[str, Any]) -> list[Alert]:
         src = self._source_of(lookup["actor.id"])

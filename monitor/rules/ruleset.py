@@ -93,7 +93,7 @@ class RuleSet:
         if slow and self._must_wait(lookup, state):
             kept = {**self._slim(lookup), _NAMES: [rule.fingerprint for rule in slow]}
             due = lookup["ts"] + max(rule.grace_ms for rule in slow)
-            state.waiting.append(Waiting(due, src, "", [], kept))
+            state.waiting.append(Waiting(due, src, "", [], kept, version=self.version))
             matches = [rule for rule in matches if not rule.grace_ms]
         return self._matched(key, matches, lookup, state, src)
 
@@ -119,12 +119,12 @@ class RuleSet:
         return [of_detection(rule, lookup) for rule in self.matches(lookup) if rule.alerts]
 
     def decide(self, key: str, state: Windows, src: int, reached: int, explained: Explained) -> list[Firing]:
-        """Decide what has waited until the event time ``reached`` of the source partition ``src``."""
-        due = [each for each in state.waiting if each.src == src and each.due < reached]
+        """Decide what has waited under these rules until the event time ``reached`` of the source partition ``src``."""
+        due = [each for each in state.waiting if is_due(each, src, reached) and each.version == self.version]
         if not due:
             return []
         firings: list[Firing] = []
-        state.waiting = [each for each in state.waiting if not (each.src == src and each.due < reached)]
+        state.waiting = [each for each in state.waiting if each not in due]
         for waiting in sorted(due, key=lambda each: (each.due, each.name, each.lookup["id"])):
             firings += self._decide_one(key, state, waiting, src, explained)
         return firings
@@ -200,7 +200,9 @@ class RuleSet:
                 return None
             return make_firing(rule, group, lookup, hit, suppressed)
         if isinstance(kind, Absence) and 0 in positions and len(state.waiting) < MAX_WAITING:
-            state.waiting.append(Waiting(kind.due(rule, lookup), src, name, list(group), self._slim(lookup)))
+            state.waiting.append(
+                Waiting(kind.due(rule, lookup), src, name, list(group), self._slim(lookup), version=self.version)
+            )
         return None
 
     @staticmethod
@@ -214,7 +216,9 @@ class RuleSet:
         slim = {**self._slim(lookup), _REASON: hit.reason}
         entries = list(hit.inside[-MAX_EVIDENCE:])
         due = lookup["ts"] + rule.grace_ms
-        state.waiting.append(Waiting(due, src, name, list(group), slim, entries, float(hit.amount), suppressed))
+        state.waiting.append(
+            Waiting(due, src, name, list(group), slim, entries, float(hit.amount), suppressed, self.version)
+        )
 
     def _slim(self, lookup: Lookup) -> dict[str, Any]:
         return {name: lookup[name] for name in self._kept if name in lookup}
@@ -273,6 +277,11 @@ class RuleSet:
         left = [entry for entry in waiting.entries if entry.id not in gone]
         hit = Hit(lookup["ts"], waiting.count - len(gone), left, lookup.get(_REASON) or rule.title)
         return make_firing(rule, group, lookup, hit, waiting.suppressed)
+
+
+def is_due(waiting: Waiting, src: int, reached: int) -> bool:
+    """Whether what waits can be decided."""
+    return waiting.src == src and waiting.due < reached
 
 
 def _by_group(

@@ -156,7 +156,8 @@ class Worker:
         detector = self._detectors.get(version)
         if detector is None:
             explained = partial(explains_later, self._feed.reference)
-            detector = self._detectors[version] = Detector(self._packs.rules(version), explained)
+            rules_of = self._packs.rules
+            detector = self._detectors[version] = Detector(rules_of(version), explained, rules_of=rules_of)
         return detector
 
     async def _until_known(self, version: str) -> None:
