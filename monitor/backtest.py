@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from monitor import events
 from monitor.alerts import Alert
 from monitor.detector import JOINED, Detector, KeyState, peer_group_of
-from monitor.enrich import enrich
+from monitor.enrich import enrich, explains_later
 from monitor.model import PeerModel
 from monitor.order import IDLE, Merger
 from monitor.reference import Reference
@@ -28,23 +29,29 @@ class Backtest:
     ) -> None:
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self._rules = rules
         self._reference = reference
+        self._versions: dict[str, RuleSet] = {}
         self._source_of = source_of
         self._quantile = quantile
-        self._detector = Detector(rules)
+        self._use(rules)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
         self._models: dict[str, PeerModel] = {}
         self._reached = [0] * partitions
         self._next = [0] * partitions
-        self._joined: Merger[tuple[str, dict[str, Any]]] = Merger((src,) for src in range(partitions))
-        self._scored: Merger[tuple[str, dict[str, Any], dict[str, float], list[str]]] = Merger(
+        self._joined: Merger[tuple[str, dict[str, Any], Detector]] = Merger((src,) for src in range(partitions))
+        self._scored: Merger[tuple[str, dict[str, Any], dict[str, float], list[str], RuleSet]] = Merger(
             (src,) for src in range(partitions)
         )
 
-    def run(self, messages: Iterable[bytes], received_ms: int) -> Iterator[Alert]:
-        """Yield the alerts of the messages, which are in the order they arrived; ``received_ms`` as in :func:`events.decode`."""
+    def run(self, messages: Iterable[bytes | RuleSet], received_ms: int) -> Iterator[Alert]:
+        """Yield the alerts of the messages, which are in the order they arrived; ``received_ms`` as in :func:`events.decode`.
+
+        Rules among the messages are what lookups are judged by from there on, as if they had been deployed there.
+        """
         for number, raw in enumerate(messages, 1):
+            if isinstance(raw, RuleSet):
+                self._use(raw)
+                continue
             try:
                 lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference)
             except events.BadEvent as error:
@@ -59,6 +66,11 @@ class Backtest:
         yield from self._release()
         yield from self._decide()
 
+    def _use(self, rules: RuleSet) -> None:
+        self._rules = self._versions[rules.version] = rules
+        explained = partial(explains_later, self._reference)
+        self._detector = Detector(rules, explained, rules_of=self._versions.__getitem__)
+
     def _take(self, lookup: dict[str, Any]) -> list[Alert]:
         src = self._source_of(lookup["actor.id"])
         off = self._next[src]
@@ -66,25 +78,25 @@ class Backtest:
         self._reached[src] = max(self._reached[src], lookup["ts"])
         place = (self._reached[src], src, off)
         for key in self._rules.partition_keys(lookup):
-            self._joined.push((src,), place, (key, lookup))
+            self._joined.push((src,), place, (key, lookup, self._detector))
         key = f"actor/{lookup['actor.id']}"
         outcome = self._detector.step(key, self._states[key], lookup, src, off, place[0])
         self.fates[outcome.fate] += 1
         if outcome.features is not None:
-            item = (peer_group_of(lookup), lookup, outcome.features, outcome.anomalies)
+            item = (peer_group_of(lookup), lookup, outcome.features, outcome.anomalies, self._rules)
             self._scored.push((src,), place, item)
         self._joined.advance((src,), place[0])
         self._scored.advance((src,), place[0])
         return outcome.alerts
 
     def _release(self) -> Iterator[Alert]:
-        for (ot, src, off), (key, lookup) in self._joined.ready():
-            yield from self._detector.step(key, self._states[key], lookup, src, off, ot).alerts
-        for _, (group, lookup, features, anomalies) in self._scored.ready():
+        for (ot, src, off), (key, lookup, detector) in self._joined.ready():
+            yield from detector.step(key, self._states[key], lookup, src, off, ot).alerts
+        for _, (group, lookup, features, anomalies, rules) in self._scored.ready():
             model = self._models.get(group)
             if model is None:
                 model = self._models[group] = PeerModel(quantile=self._quantile)
-            yield from score_lookup(model, lookup, features, anomalies, self._rules)
+            yield from score_lookup(model, lookup, features, anomalies, rules)
 
     def _decide(self) -> Iterator[Alert]:
         """Decide what has waited for a time that its source has reached although no lookup of its key came any more."""

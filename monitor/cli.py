@@ -29,6 +29,12 @@ RULES = {
     "match": "monitor.commands.rules_run:match",
     "backtest": "monitor.commands.rules_run:backtest",
     "diff": "monitor.commands.rules_run:diff",
+    "deploy": "monitor.commands.rules_deploy:deploy",
+    "versions": "monitor.commands.rules_deploy:versions",
+    "lint": "monitor.commands.rules_lint:lint_command",
+    "new": "monitor.commands.rules_write:new",
+    "coverage": "monitor.commands.rules_write:coverage",
+    "schema": "monitor.commands.rules_write:schema",
 }
 
 app = lazy_group(COMMANDS, str(__doc__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from monitor import alerts
 from monitor.model.features import FeatureState, observe
 from monitor.rules import RuleSet, State, Waiting
-from monitor.rules.ruleset import Explained
+from monitor.rules.ruleset import Explained, is_due
 
 STATE_VERSION: Final = 2
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
@@ -102,13 +103,20 @@ class Detector:
     """The rules and features over keyed lookups. Holds no state of its own but the rules.
 
     ``explained`` says whether paperwork that followed a lookup explains it; without it nothing does. Where no model runs,
-    features need not be counted.
+    features need not be counted. ``rules_of`` gives the rules of an earlier version, for what began to wait under them.
     """
 
-    def __init__(self, rules: RuleSet, explained: Explained = _never, with_features: bool = True) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        explained: Explained = _never,
+        with_features: bool = True,
+        rules_of: Callable[[str], RuleSet] | None = None,
+    ) -> None:
         self.rules = rules
         self._explained = explained
         self._with_features = with_features
+        self._rules_of = rules_of
 
     def step(
         self, key: str, state: KeyState, lookup: dict[str, Any], src: int, off: int, reached: int | None = None
@@ -141,8 +149,14 @@ class Detector:
         if not state.waiting:
             return []
         own = src if key.startswith("actor/") else JOINED
-        firings = self.rules.decide(key, state, own, reached, self._explained)
-        return [alerts.from_firing(firing, self.rules.version) for firing in firings]
+        made: list[alerts.Alert] = []
+        for version in sorted({each.version for each in state.waiting if is_due(each, own, reached)}):
+            rules = self.rules
+            if version != rules.version and self._rules_of is not None:
+                rules = self._rules_of(version)
+            firings = rules.decide(key, state, own, reached, self._explained)
+            made += [alerts.from_firing(firing, rules.version) for firing in firings]
+        return made
 
 
 def fingerprint_of(lookup: dict[str, Any]) -> bytes:

@@ -6,9 +6,12 @@ it neither matches a rule nor explains a lookup.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from monitor.reference import Actor, Reference, Subject, Timed
+
+#: Up to how many house numbers away somebody is a neighbour.
+NEAR: Final = 6
 
 
 def enrich(lookup: dict[str, Any], reference: Reference) -> dict[str, Any]:
@@ -30,7 +33,10 @@ def enrich(lookup: dict[str, Any], reference: Reference) -> dict[str, Any]:
     names = explanations(lookup, actor, reference, ts) if actor is not None else None
     if names is not None:
         lookup["explanation"] = names or ["none"]
-    lookup["purpose.status"] = purpose_status(lookup, names, reference, ts)
+    flaws = purpose_flaws(lookup, actor, reference, ts)
+    if flaws:
+        lookup["purpose.flaws"] = flaws
+    lookup["purpose.status"] = purpose_status(lookup, names, flaws)
     inside = in_area(lookup, reference)
     if inside is not None:
         lookup["in_area"] = inside
@@ -68,8 +74,14 @@ def _add_subject(lookup: dict[str, Any], subject: Subject) -> None:
 
 
 def _add_watched(lookup: dict[str, Any], subject_id: str, reference: Reference, ts: int) -> None:
-    """``subject.watched``: somebody observes the subject now, and this actor is not among those who may know."""
+    """``subject.cases``: the running cases that name the subject, or the case file that it is. ``subject.watched``: somebody
+    observes the subject now, and this actor is not among those who may know."""
     watches = reference.watches_by_subject.get(subject_id)
+    cases = [name for name, case in (reference.cases_by_subject.get(subject_id) or {}).items() if case.holds(ts)]
+    if subject_id in reference.cases:
+        cases.append(subject_id)
+    if cases:
+        lookup["subject.cases"] = sorted(cases)
     running = [watch.record for watch in watches.values() if watch.holds(ts)] if watches else ()
     if running:
         lookup["subject.watched"] = not any(lookup["actor.id"] in (watch.may_know or ()) for watch in running)
@@ -93,9 +105,19 @@ def relation_of(actor: Actor, subject_id: str, subject: Subject | None, referenc
         return "relative"
     if any(actor.id not in reference.actors_by_person.get(str(person), (actor.id,)) for person in people):
         return "colleague"
+    if actor.address is not None and any(_is_near(actor.address, str(address), reference) for address in addresses):
+        return "neighbour"
     if actor.person is None or actor.household is None or actor.relatives is None:
         return None
     return "none"
+
+
+def _is_near(one: str, other: str, reference: Reference) -> bool:
+    """Whether two addresses are in the same street and within a few numbers of each other."""
+    here, there = reference.subjects.get(one), reference.subjects.get(other)
+    if here is None or there is None or here.street is None or here.street != there.street:
+        return False
+    return here.number is not None and there.number is not None and abs(here.number - there.number) <= NEAR
 
 
 def explanations(lookup: dict[str, Any], actor: Actor, reference: Reference, ts: int) -> list[str] | None:
@@ -151,28 +173,53 @@ def _dispatch_names(lookup: dict[str, Any], actor: Actor, unit: str | None, refe
     return names
 
 
-def purpose_status(lookup: dict[str, Any], names: list[str] | None, reference: Reference, ts: int) -> str:
+def purpose_status(lookup: dict[str, Any], names: list[str] | None, flaws: list[str]) -> str:
     """``false`` (the case is wrong), ``explained`` (something explains it), ``claimed`` or ``missing``."""
-    case = lookup.get("purpose.case")
-    if case is not None and _is_false(case, lookup.get("subject.id"), reference, ts):
+    if flaws:
         return "false"
     if names:
         return "explained"
-    claimed = case is not None or "purpose.code" in lookup or "purpose.text" in lookup
+    claimed = any(lookup.get(name) is not None for name in ("purpose.case", "purpose.code", "purpose.text"))
     return "claimed" if claimed else "missing"
 
 
-def _is_false(case: str, subject_id: str | None, reference: Reference, ts: int) -> bool:
-    """A case that does not exist, is not open at ``ts``, or does not concern the subject or anything linked to it."""
-    if not reference.cases:
-        return False
+def purpose_flaws(lookup: dict[str, Any], actor: Actor | None, reference: Reference, ts: int) -> list[str]:
+    """What is wrong with the case that was named, sorted: ``unknown-case``, ``closed-case``, ``not-yet-open``,
+    ``opened-after`` (by the same actor, who opened it after the lookup), ``unrelated-subject``."""
+    case, subject_id = lookup.get("purpose.case"), lookup.get("subject.id")
+    if case is None or not reference.cases:
+        return []
     timed = reference.cases.get(case)
-    if timed is None or not timed.holds(ts):
-        return True
+    if timed is None:
+        return ["unknown-case"]
+    flaws = []
+    if ts >= timed.to_ms:
+        flaws.append("closed-case")
+    if ts < timed.from_ms:
+        own = actor is not None and (timed.record.actors or ())[:1] == [actor.id]
+        flaws.append("opened-after" if own else "not-yet-open")
     subjects = timed.record.subjects
-    if subject_id is None or subject_id == case or subjects is None or subject_id in subjects:
+    if subject_id is not None and subject_id != case and subjects is not None and subject_id not in subjects:
+        linked = (reference.linked.get(subject_id) or {}).values()
+        if not any(other in subjects for other in linked):
+            flaws.append("unrelated-subject")
+    return flaws
+
+
+def explains_later(reference: Reference, actor_id: str, subject_id: str | None, ts: int, until: int) -> bool:
+    """Whether paperwork of the actor about the subject began after ``ts`` and by ``until``: it follows the lookup."""
+    if subject_id is None:
         return False
-    return not any(linked in subjects for linked in (reference.linked.get(subject_id) or {}).values())
+    records = (
+        *(reference.dispatches_by_actor.get(actor_id) or {}).values(),
+        *(reference.cases_by_subject.get(subject_id) or {}).values(),
+    )
+    return any(
+        ts < timed.from_ms <= until
+        and actor_id in (timed.record.actors or ())
+        and subject_id in (timed.record.subjects or ())
+        for timed in records
+    )
 
 
 def in_area(lookup: dict[str, Any], reference: Reference) -> bool | None:

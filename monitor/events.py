@@ -43,6 +43,7 @@ REASONS: Final = (
     "time-without-offset",
     "time-too-old",
     "time-in-future",
+    "unknown-rules",
     "internal",
 )
 
@@ -53,10 +54,12 @@ OURS: Final = frozenset(
         "relation",
         "explanation",
         "purpose.status",
+        "purpose.flaws",
         "in_area",
         "on_shift",
         "hour",
         "weekday",
+        "day",
         "actor.areas",
         "actor.peer_group",
         "actor.on_leave",
@@ -66,6 +69,7 @@ OURS: Final = frozenset(
         "subject.owner",
         "subject.address",
         "subject.watched",
+        "subject.cases",
         "@",
     }
 )
@@ -211,6 +215,7 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     lookup["ts"] = ts
     lookup["hour"] = at.hour
     lookup["weekday"] = at.weekday()
+    lookup["day"] = lookup["time"][:10]
     return lookup
 
 

@@ -63,6 +63,8 @@ class Subject(msgspec.Struct, tag_field="record", tag="subject"):
     owner: str | None = None
     address: str | None = None
     tags: list[str] | None = None
+    street: str | None = None
+    number: int | None = None
 
 
 class Case(msgspec.Struct, tag_field="record", tag="case"):
@@ -117,7 +119,14 @@ class Link(msgspec.Struct, tag_field="record", tag="link"):
     relation: str | None = None
 
 
-Record = Actor | Unit | Subject | Case | Dispatch | Watch | Shift | Link
+class Values(msgspec.Struct, tag_field="record", tag="list"):
+    """A list of values that rules name as a placeholder, ``%id%``."""
+
+    id: str
+    values: list[str]
+
+
+Record = Actor | Unit | Subject | Case | Dispatch | Watch | Shift | Link | Values
 _decoder: Final = msgspec.json.Decoder(Record)
 _TIMED: Final = {
     "case": ("opened", "closed"),
@@ -179,6 +188,8 @@ class Reference:
         self.shifts_by_actor: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         self.linked: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.actors_by_person: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        #: The values of placeholders in rules, by name; a list that changes is another object.
+        self.lists: dict[str, tuple[str, ...]] = {}
         self._others: dict[str, Any] = {}
         for record in records:
             self.put(record)
@@ -205,6 +216,8 @@ class Reference:
                 self.units[record.id] = record
             case Subject():
                 self.subjects[record.id] = record
+            case Values():
+                self.lists[record.id] = tuple(record.values)
             case Case():
                 assert timed is not None  # a case always has a span
                 self.cases[record.id] = timed
@@ -243,6 +256,8 @@ class Reference:
                 self.units.pop(name, None)
             case "subject":
                 self.subjects.pop(name, None)
+            case "list":
+                self.lists.pop(name, None)
             case "case":
                 timed = self.cases.pop(name, None)
                 if timed is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from monitor import events
 from monitor.alerts import Alert
 from monitor.detector import JOINED, Detector, KeyState
-from monitor.enrich import enrich
+from monitor.enrich import enrich, explains_later
 from monitor.order import IDLE, Merger, Place
 from monitor.reference import Reference
 from monitor.rules import RuleSet
@@ -98,10 +99,10 @@ class Places:
 class Counting:
     """The state of some keys, and the rules over it."""
 
-    def __init__(self, rules: RuleSet) -> None:
+    def __init__(self, rules: RuleSet, reference: Reference) -> None:
         self.fates: Counter[str] = Counter()
         self._rules = rules
-        self._detector = Detector(rules, with_features=False)
+        self._detector = Detector(rules, partial(explains_later, reference), with_features=False)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
 
     def own(self, place: Place, lookup: dict[str, Any]) -> list[Alert]:
@@ -132,8 +133,8 @@ class Counting:
 class Part:
     """All lookups of the actors of one part. ``join`` gets what of them joins actors, in the order of places."""
 
-    def __init__(self, rules: RuleSet, sources: int, join: Callable[[Copy], list[Alert]]) -> None:
-        self.counting = Counting(rules)
+    def __init__(self, rules: RuleSet, reference: Reference, sources: int, join: Callable[[Copy], list[Alert]]) -> None:
+        self.counting = Counting(rules, reference)
         self._join = join
         self._sources = sources
         self._held: Merger[Copy] = Merger((src,) for src in range(sources))

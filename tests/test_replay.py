@@ -83,7 +83,7 @@ def replayed(parts: int, size: int) -> tuple[list[bytes], dict[str, int], dict[s
 
         return join
 
-    running = [Part(rules, SOURCES, spooled(number)) for number in range(parts)]
+    running = [Part(rules, reference, SOURCES, spooled(number)) for number in range(parts)]
     places, found, refused = Places(SOURCES), list[alerts.Alert](), dict[str, int]()
     for at in range(0, len(lines), size):
         piece = read(lines[at : at + size], reference, source_of, parts, NOW)
@@ -96,7 +96,7 @@ def replayed(parts: int, size: int) -> tuple[list[bytes], dict[str, int], dict[s
         found += part.end()
         found += part.counting.end(*places.end())
     assert all(spool == sorted(spool, key=lambda copy: copy[0]) for spool in spools)
-    keys = [Counting(rules) for _ in range(parts)]
+    keys = [Counting(rules, reference) for _ in range(parts)]
     for copy in sorted((copy for spool in spools for copy in spool), key=lambda copy: copy[0]):
         found += keys[part_of(copy[1], parts)].joined(copy)
     found += [alert for each in keys for alert in each.end(*places.end())]
@@ -129,7 +129,7 @@ def test_there_is_something_to_compare() -> None:
 def test_copies_can_be_written_down() -> None:
     lines, reference, rules = log()
     piece = read(lines[:2000], reference, source_of, 1, NOW)
-    counting = Counting(rules)
+    counting = Counting(rules, reference)
     copies = [copy for *place, lookup in piece.parts[0] for copy in counting.copies(tuple(place), lookup)]  # type: ignore[arg-type]
     assert copies
     assert [tuple(orjson.loads(orjson.dumps(copy))[1:]) for copy in copies] == [copy[1:] for copy in copies]
@@ -137,7 +137,7 @@ def test_copies_can_be_written_down() -> None:
 
 def test_one_part_can_join_as_it_goes() -> None:
     lines, reference, rules = log()
-    part = Part(rules, SOURCES, lambda copy: part.counting.joined(copy))
+    part = Part(rules, reference, SOURCES, lambda copy: part.counting.joined(copy))
     places, found = Places(SOURCES), list[alerts.Alert]()
     for at in range(0, len(lines), 100):
         piece = read(lines[at : at + 100], reference, source_of, 1, NOW)

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 
-from monitor.commands.common import fail, load_files, load_rules, progress, say
+from monitor.commands.common import fail, load_kept, load_rules, progress, rule_files, say
 
 if TYPE_CHECKING:
     from monitor.rules import RuleSet
@@ -63,7 +63,7 @@ def match(
     """
     from monitor.workers import WorkFailed
 
-    _, loaded = load_files([rules], foreign=True)
+    loaded = load_kept(rule_files([rules]), foreign=True)
     for problem in loaded.problems:
         say(str(problem))
     try:
@@ -89,7 +89,7 @@ def backtest(
     from monitor.commands import rules_history
 
     run = rules_history.History(events, reference, jobs)
-    ruleset, problems = load_rules(rules or rules_history.pack())
+    ruleset, problems = load_rules(rules or rules_history.pack(), run.log.reference.lists)
     done = run.with_model(ruleset) if model else run.of(ruleset)
     if alerts is not None:
         with _written(alerts) as file:
@@ -113,7 +113,8 @@ def diff(
     from monitor.tally import difference
 
     run = rules_history.History(events, reference, jobs)
-    (before, wrong), (after, wrong_too) = load_rules(old), load_rules(new)
+    lists = run.log.reference.lists
+    (before, wrong), (after, wrong_too) = load_rules(old, lists), load_rules(new, lists)
     first, second = run.of(before), run.of(after)
     found = difference(before, after, first.alerts, second.alerts)
     rules_history.show_difference(found, format)

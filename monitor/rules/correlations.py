@@ -65,8 +65,9 @@ def make_correlation(data: Mapping[str, Any], path: str, known: Mapping[str, Rul
     _check_span(made, kind, kind_name)
     _check_options(made, kind_name)
     prints = [known[rule].fingerprint for rule in rules]
-    marks = fingerprint(made, prints, fixed["suppress_ms"], fixed["grace_ms"])
-    return Correlation(**fixed, **made, fingerprint=marks)
+    delay = max(max(known[rule].grace_ms, getattr(known[rule], "delay_ms", 0)) for rule in rules)
+    marks = fingerprint(fixed["id"], made, prints, fixed["suppress_ms"], fixed["grace_ms"])
+    return Correlation(**fixed, **made, delay_ms=delay, fingerprint=marks)
 
 
 def _rules(

@@ -67,7 +67,7 @@ def _made(
             hint = f"add lists/{name}.txt to the rules, or a `list` record {name} to the reference data"
             raise Wrong(f"there is no list {name}", hint, ("detection",))
     predicate, witness = (_Later(node, lists), known[0]) if known else compiled(node, data, lists, "detection")
-    marks = fingerprint(tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
+    marks = fingerprint(fixed["id"], tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
     return Detection(**fixed, tree=node, predicate=predicate, witness=witness, fingerprint=marks)
 
 

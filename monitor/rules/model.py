@@ -31,6 +31,7 @@ LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 #: Sigma's statuses.
 STATUSES: Final = ("stable", "test", "experimental", "deprecated", "unsupported")
 
+_HOUR: Final = 3600 * 1000
 Lookup = Mapping[str, Any]
 Predicate = Callable[[Lookup], bool]
 #: (field, kind, text): ``=`` a value equals the text, ``~`` a value contains it, ``?`` the field is there. The field is ""
@@ -95,6 +96,13 @@ class Correlation(Rule):
     options: Mapping[str, float] = field(default_factory=dict)
     peer: str | None = None
     expression: Any = field(default=None, compare=False)
+    #: How long the matches it watches may wait for paperwork, in milliseconds: they come so much later than others.
+    delay_ms: int = 0
+
+    @property
+    def lateness_ms(self) -> int:
+        """How late a lookup may come and still count: the span, but at least 1 hour and at most 24, after any waiting."""
+        return min(24 * _HOUR, max(_HOUR, self.span_ms)) + self.delay_ms
 
 
 @dataclass(frozen=True, slots=True)

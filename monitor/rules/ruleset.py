@@ -10,7 +10,7 @@ from monitor.rules.firing import make_firing, of_detection
 from monitor.rules.index import WitnessIndex
 from monitor.rules.kinds import KINDS, Hit
 from monitor.rules.kinds.absence import Absence
-from monitor.rules.kinds.kind import MAX_EVIDENCE, entry_of
+from monitor.rules.kinds.kind import MAX_EVIDENCE
 from monitor.rules.model import Correlation, Detection, Firing, Group, Lookup, Rule
 from monitor.rules.plan import ACTOR, ACTOR_FIELDS, Plan, group_values, plans
 from monitor.rules.state import Hush, State, Waiting
@@ -21,8 +21,10 @@ _MAX_WINDOWS: Final = 400
 MAX_WAITING: Final = 200
 #: Where what waits keeps its reason, beside the fields of its lookup.
 _REASON: Final = ""
+#: Where it keeps which detections matched, when it is they that wait.
+_NAMES: Final = "\x00"
 #: What is kept of a lookup whose alert waits, besides what rules group by.
-_KEPT: Final = ("id", "time", "ts", "system", "actor.id", "subject.id")
+_KEPT: Final = ("id", "time", "ts", "system", "actor.id", "subject.id", "act.folded")
 
 
 class Windows(Protocol):
@@ -87,14 +89,25 @@ class RuleSet:
         matches = self.matches(lookup) if is_actor else self._joining.matches(lookup)
         if not matches:
             return [], []
-        firings: list[Firing] = []
+        slow = [rule for rule in matches if rule.grace_ms]
+        if slow and self._must_wait(lookup, state):
+            kept = {**self._slim(lookup), _NAMES: [rule.fingerprint for rule in slow]}
+            due = lookup["ts"] + max(rule.grace_ms for rule in slow)
+            state.waiting.append(Waiting(due, src, "", [], kept, version=self.version))
+            matches = [rule for rule in matches if not rule.grace_ms]
+        return self._matched(key, matches, lookup, state, src)
+
+    def _matched(
+        self, key: str, matches: Sequence[Detection], lookup: Lookup, state: Windows, src: int
+    ) -> tuple[list[Firing], list[str]]:
+        """What follows from the detections that match a lookup, now or after they have waited."""
+        is_actor, firings, anomalies = key.startswith("actor/"), list[Firing](), list[str]()
         if is_actor:
             for rule in matches:
                 if rule.alerts:
-                    firings += self._alone(rule, lookup, state, src)
+                    firings += self._alone(rule, lookup, state)
         if lookup.get("act.folded"):
             return firings, []
-        anomalies: list[str] = []
         names = [match.id for match in matches]
         for plan in (self._of_actor,) if is_actor else self._joined:
             firings += self._run(plan, key, names, lookup, state, src, anomalies)
@@ -106,17 +119,18 @@ class RuleSet:
         return [of_detection(rule, lookup) for rule in self.matches(lookup) if rule.alerts]
 
     def decide(self, key: str, state: Windows, src: int, reached: int, explained: Explained) -> list[Firing]:
-        """Decide what has waited until the event time ``reached`` of the source partition ``src``."""
-        due = [each for each in state.waiting if each.src == src and each.due < reached]
+        """Decide what has waited under these rules until the event time ``reached`` of the source partition ``src``."""
+        due = [each for each in state.waiting if is_due(each, src, reached) and each.version == self.version]
         if not due:
             return []
         firings: list[Firing] = []
-        state.waiting = [each for each in state.waiting if not (each.src == src and each.due < reached)]
+        state.waiting = [each for each in state.waiting if each not in due]
         for waiting in sorted(due, key=lambda each: (each.due, each.name, each.lookup["id"])):
             firings += self._decide_one(key, state, waiting, src, explained)
         return firings
 
-    def _alone(self, rule: Detection, lookup: Lookup, state: Windows, src: int) -> list[Firing]:
+    @staticmethod
+    def _alone(rule: Detection, lookup: Lookup, state: Windows) -> list[Firing]:
         suppressed = 0
         if rule.suppress_ms:
             hush = state.windows.setdefault(rule.fingerprint, Hush())
@@ -125,10 +139,6 @@ class RuleSet:
                 hush.hushed += 1
                 return []
             hush.fired, suppressed, hush.hushed = lookup["ts"], hush.hushed, 0
-        if self._must_wait(rule, lookup, state):
-            hit = Hit(lookup["ts"], 1, [entry_of(lookup, None)], rule.title)
-            self._wait(rule, ((ACTOR, lookup[ACTOR]),), lookup, state, src, rule.fingerprint, hit, suppressed)
-            return []
         return [of_detection(rule, lookup, suppressed)]
 
     def _run(
@@ -185,18 +195,20 @@ class RuleSet:
                 kind.hush(rule, window, lookup)
                 continue
             suppressed = kind.fire(rule, window, lookup, hit)
-            if self._must_wait(rule, lookup, state):
+            if rule.grace_ms and self._must_wait(lookup, state):
                 self._wait(rule, group, lookup, state, src, name, hit, suppressed)
                 return None
             return make_firing(rule, group, lookup, hit, suppressed)
         if isinstance(kind, Absence) and 0 in positions and len(state.waiting) < MAX_WAITING:
-            state.waiting.append(Waiting(kind.due(rule, lookup), src, name, list(group), self._slim(lookup)))
+            state.waiting.append(
+                Waiting(kind.due(rule, lookup), src, name, list(group), self._slim(lookup), version=self.version)
+            )
         return None
 
     @staticmethod
-    def _must_wait(rule: Rule, lookup: Lookup, state: Windows) -> bool:
-        """Alerts wait for paperwork if the rule says so: not about subjects who are being observed, and not in a flood."""
-        return rule.grace_ms > 0 and not lookup.get("subject.watched") and len(state.waiting) < MAX_WAITING
+    def _must_wait(lookup: Lookup, state: Windows) -> bool:
+        """Rules may wait for paperwork: not about subjects who are being observed, and not in a flood."""
+        return not lookup.get("subject.watched") and len(state.waiting) < MAX_WAITING
 
     def _wait(
         self, rule: Rule, group: Group, lookup: Lookup, state: Windows, src: int, name: str, hit: Hit, suppressed: int
@@ -204,21 +216,20 @@ class RuleSet:
         slim = {**self._slim(lookup), _REASON: hit.reason}
         entries = list(hit.inside[-MAX_EVIDENCE:])
         due = lookup["ts"] + rule.grace_ms
-        state.waiting.append(Waiting(due, src, name, list(group), slim, entries, float(hit.amount), suppressed))
+        state.waiting.append(
+            Waiting(due, src, name, list(group), slim, entries, float(hit.amount), suppressed, self.version)
+        )
 
     def _slim(self, lookup: Lookup) -> dict[str, Any]:
         return {name: lookup[name] for name in self._kept if name in lookup}
 
     def _decide_one(self, key: str, state: Windows, waiting: Waiting, src: int, explained: Explained) -> list[Firing]:
+        if not waiting.name:
+            return self._decide_matches(key, state, waiting, src, explained)
         rule = self._by_print.get(waiting.name.partition("\x1f")[0])
         if rule is None:
             return []  # the rule has changed or gone since
         lookup, group = waiting.lookup, tuple((name, value) for name, value in waiting.group)
-        if isinstance(rule, Detection):
-            until = lookup["ts"] + rule.grace_ms
-            if explained(lookup[ACTOR], lookup.get("subject.id"), lookup["ts"], until):
-                return []
-            return [of_detection(rule, lookup, waiting.suppressed)]
         assert isinstance(rule, Correlation)
         firing = self._decide_correlation(rule, group, state, waiting, explained)
         if firing is None:
@@ -229,6 +240,19 @@ class RuleSet:
             for each in self._run(plan, key, [rule.id], lookup, state, src, [])
         ]
         return [firing, *above] if rule.alerts else above
+
+    def _decide_matches(
+        self, key: str, state: Windows, waiting: Waiting, src: int, explained: Explained
+    ) -> list[Firing]:
+        """The detections that matched a lookup for which no paperwork came, as if they matched now."""
+        lookup = {name: value for name, value in waiting.lookup.items() if name != _NAMES}
+        ts, subject = lookup["ts"], lookup.get("subject.id")
+        matches = []
+        for mark in waiting.lookup[_NAMES]:
+            rule = self._by_print.get(mark)
+            if isinstance(rule, Detection) and not explained(lookup[ACTOR], subject, ts, ts + rule.grace_ms):
+                matches.append(rule)
+        return self._matched(key, matches, lookup, state, src)[0] if matches else []
 
     def _decide_correlation(
         self, rule: Correlation, group: Group, state: Windows, waiting: Waiting, explained: Explained
@@ -253,6 +277,11 @@ class RuleSet:
         left = [entry for entry in waiting.entries if entry.id not in gone]
         hit = Hit(lookup["ts"], waiting.count - len(gone), left, lookup.get(_REASON) or rule.title)
         return make_firing(rule, group, lookup, hit, waiting.suppressed)
+
+
+def is_due(waiting: Waiting, src: int, reached: int) -> bool:
+    """Whether what waits can be decided."""
+    return waiting.src == src and waiting.due < reached
 
 
 def _by_group(

@@ -92,7 +92,8 @@ State = Log | Slots | Values | Peers | Hush
 class Waiting(msgspec.Struct, array_like=True):
     """Something that will be decided at ``due`` (event time of the source partition ``src``, milliseconds).
 
-    With ``entries`` it is an alert that waits for paperwork; without, the end of an absence.
+    With ``entries`` it is an alert that waits for paperwork; without, the end of an absence, or (without a name) what
+    detections matched. It is decided by the rules it began to wait under, ``version``, whenever time comes to it.
     """
 
     due: int
@@ -103,3 +104,4 @@ class Waiting(msgspec.Struct, array_like=True):
     entries: list[Entry] = []
     count: float = 0.0
     suppressed: int = 0
+    version: str = ""

@@ -25,15 +25,10 @@ MAX_ENTRIES: Final = 10_000
 TS: Final = attrgetter("ts")
 
 
-def lateness_of(span_ms: int) -> int:
-    """How late a lookup may be and still count in windows of this span: the span, but at least 1 hour and at most 24."""
-    return min(DAY_MS, max(_HOUR, span_ms))
-
-
-def insert(entries: list[Entry], entry: Entry, span_ms: int) -> bool:
+def insert(entries: list[Entry], entry: Entry, lateness_ms: int) -> bool:
     """Put an entry where its time belongs; ``False`` when it is too late for any window."""
     if entries and entry.ts < entries[-1].ts:
-        if entry.ts < entries[-1].ts - lateness_of(span_ms):
+        if entry.ts < entries[-1].ts - lateness_ms:
             return False
         insort(entries, entry, key=TS)
     else:
@@ -43,7 +38,7 @@ def insert(entries: list[Entry], entry: Entry, span_ms: int) -> bool:
 
 def horizon_of(rule: Correlation, newest: int) -> int:
     """Lookups up to this time are in no window that may still change, given the newest lookup's time."""
-    reach = newest - lateness_of(rule.span_ms)
+    reach = newest - rule.lateness_ms
     return reach - reach % rule.span_ms - 1 if rule.window == "tumbling" else reach - rule.span_ms
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
 from monitor.stream.due import Due
 from monitor.stream.tables import Table
-from monitor.stream.topics import ALERTS, FEATURES, TICK, partition_of
+from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of
 
 #: What the alert of a model needs of a lookup.
 _SLIM = ("id", "time", "ts", "system", "actor.id", "subject.id")
@@ -41,11 +41,15 @@ class Written:
 class Detect:
     """One partition of ``lookup.keyed.v1``."""
 
-    def __init__(self, partition: int, partitions: int, table: Table, detector: Detector) -> None:
+    def __init__(
+        self, partition: int, partitions: int, table: Table, detector_of: Callable[[str], Detector], version: str = ""
+    ) -> None:
+        """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another."""
         self.partition = partition
         self.partitions = partitions
         self._table = table
-        self._detector = detector
+        self._detector_of = detector_of
+        self._version = version
         self._states: dict[str, KeyState] = {}
         self._due = Due()
         for key, data in table.values.items():
@@ -67,6 +71,8 @@ class Detect:
         for record in records:
             if record.key == TICK:
                 self._tick(record, written)
+            elif record.key == SWITCH:
+                self._version = record.value.decode()
             elif record.key.startswith(b"actor/"):
                 self._count(record.key.decode(), orjson.loads(record.value), written)
             else:
@@ -76,15 +82,13 @@ class Detect:
             self._count(key, orjson.loads(value), written)
         if len(self._passed) == self.partitions:
             self._decide(JOINED, min(self._passed.values()), last.timestamp, written)
-        for key, state in self._states.items():
-            self._note_waiting(key, state)
         changes = [(key, save_state(state)) for key, state in self._states.items()]
         self._states = {}
         written.out += self._table.change(last.offset, changes, last.timestamp)
         return written
 
     def _hold(self, record: Any, chunk: Chunk) -> None:
-        reached, src, off, _ = orjson.loads(record.value)["@"]
+        reached, src, off, *_ = orjson.loads(record.value)["@"]
         chunk.waiting += 1
         self._merger.push((src,), (reached, src, off), (record.key.decode(), record.value, chunk))
 
@@ -101,7 +105,9 @@ class Detect:
     def _decide(self, src: int, now: int, received: int, written: Written) -> None:
         """Decide what has waited for this time of the source, whether or not a lookup of its key comes."""
         for key in self._due.until(src, now):
-            self._write_alerts(self._detector.advance(key, self._state(key, written), src, now), received, written)
+            state = self._state(key, written)
+            self._write_alerts(self._detector_of(self._version).advance(key, state, src, now), received, written)
+            self._note_waiting(key, state)
 
     def _note_waiting(self, key: str, state: KeyState) -> None:
         for waiting in state.waiting:
@@ -114,8 +120,12 @@ class Detect:
 
     def _count(self, key: str, lookup: dict[str, Any], written: Written) -> None:
         place = lookup.pop("@")
-        reached, src, off, received = place
-        outcome = self._detector.step(key, self._state(key, written), lookup, src, off, reached)
+        reached, src, off, received, version = place
+        state = self._state(key, written)
+        outcome = self._detector_of(version).step(key, state, lookup, src, off, reached)
+        if state.waiting:
+            # At once: the tick that it waits for may be in this very chunk.
+            self._note_waiting(key, state)
         self._write_alerts(outcome.alerts, received, written)
         if key.startswith("actor/"):
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1

@@ -8,68 +8,21 @@ version, what stands before it by the old one, by whichever worker and in whiche
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
-from monitor.stream.batches import Out
-from monitor.stream.topics import EVENTS, RULES
+from monitor.stream.topics import RULES
+from monitor.stream.versions import CURRENT, Files, UnknownPack, decode
 
 log = structlog.get_logger(__name__)
-#: The header of a control record; its value is the version.
-CONTROL: Final = "lookup-monitor-rules"
-#: The key under which the version that is deployed stands.
-CURRENT: Final = b"current"
 #: How long a version that a control record names may take to come, in seconds: it was written before the record.
 _COMES_WITHIN: Final = 30.0
-Files = Mapping[str, str]
-
-
-class UnknownPack(Exception):
-    """A control record names a version that is not in the topic."""
-
-
-def encode(files: Files) -> bytes:
-    """A pack's texts as a message."""
-    return zlib.compress(msgspec.json.encode(dict(files)), 6)
-
-
-def decode(raw: bytes) -> dict[str, str]:
-    """The texts of :func:`encode`. Raises ``ValueError`` for anything else."""
-    try:
-        return msgspec.json.decode(zlib.decompress(raw), type=dict[str, str])
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise ValueError(f"not a rule pack: {error}") from None
-
-
-def pack_records(files: Files, now_ms: int) -> tuple[str, list[Out]]:
-    """The version, and what has to be in Kafka before anything names it."""
-    version = version_of(files)
-    return version, [Out(RULES, 0, version.encode(), encode(files), now_ms)]
-
-
-def switch_records(version: str, partitions: int, now_ms: int) -> list[Out]:
-    """What makes a version count: from these records on, and for partitions that have never had one."""
-    headers = ((CONTROL, version.encode()),)
-    return [
-        Out(RULES, 0, CURRENT, version.encode(), now_ms),
-        *(Out(EVENTS, partition, None, version.encode(), now_ms, headers) for partition in range(partitions)),
-    ]
-
-
-def version_in(record: Any) -> str | None:
-    """The version that a control record names; ``None`` for a lookup."""
-    for name, value in record.headers or ():
-        if name == CONTROL and value is not None:
-            return str(value.decode("ascii", "replace"))
-    return None
 
 
 class PackFeed:

@@ -17,6 +17,7 @@ from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Written, alert_out
 from monitor.stream.tables import Table
 from monitor.stream.topics import TICK
+from monitor.stream.versions import Packs
 
 
 class GroupState(msgspec.Struct, array_like=True):
@@ -47,9 +48,9 @@ class Group:
 class Score:
     """One partition of ``lookup.features.v1``."""
 
-    def __init__(self, partitions: int, table: Table, quantile: float, rules: RuleSet) -> None:
+    def __init__(self, partitions: int, table: Table, quantile: float, packs: Packs) -> None:
         self.partitions = partitions
-        self.rules = rules
+        self._packs = packs
         self._table = table
         self._quantile = quantile
         self._groups: dict[str, Group] = {}
@@ -71,14 +72,14 @@ class Score:
                 keyed, src, reached = content
                 self._merger.advance((keyed, src), reached)
                 continue
-            reached, src, off, _ = content[1]
+            reached, src, off, *_ = content[1]
             chunk.waiting += 1
             self._merger.push((content[0], src), (reached, src, off), (record.key.decode(), content, chunk))
-        for place, (name, (_, (_, _, _, received), slim, features, anomalies), origin) in self._merger.ready():
+        for place, (name, (_, (*_, received, version), slim, features, anomalies), origin) in self._merger.ready():
             origin.waiting -= 1
             self._changed.add(name)
             vector = dict(zip(FEATURES, features, strict=True))
-            for alert in self._group(name, written).step(place, slim, vector, anomalies, self.rules):
+            for alert in self._group(name, written).step(place, slim, vector, anomalies, self._packs.rules(version)):
                 written.alerts.append((alert, received))
                 written.out.append(alert_out(alert, self.partitions, received))
         return written

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.documents import parse_text
 from monitor.rules import load_texts, read_dir
 from monitor.rules.model import TYPOLOGIES
 from monitor.settings import pack_dir
@@ -143,14 +144,28 @@ def test_the_pack_is_whole() -> None:
     loaded = load_texts(read_dir(pack_dir()))
     assert loaded.problems == []
     every = [*loaded.rules.detections, *loaded.rules.correlations]
-    alerting = [*(rule for rule in loaded.rules.detections if rule.alerts), *loaded.rules.correlations]
-    assert len(alerting) >= 12
-    assert len({rule.typology for rule in alerting}) >= 8
-    assert all(rule.typology in TYPOLOGIES for rule in every)
-    assert all(rule.playbook and rule.description for rule in alerting)
-    assert {rule.type for rule in loaded.rules.correlations} == {"event_count", "value_count"}
-    for path in read_dir(pack_dir()):
-        assert Path(path).parent.name in TYPOLOGIES
+    alerting = [rule for rule in every if rule.alerts]
+    assert len(alerting) >= 45
+    assert {rule.typology for rule in alerting} == set(TYPOLOGIES)
+    for rule in alerting:
+        assert Path(rule.path).parent.name == rule.typology, rule.path
+        assert rule.playbook, rule.path
+        assert rule.description, rule.path
+        assert rule.tags, rule.path
+        assert rule.falsepositives, rule.path
+    assert {Path(rule.path).parent.name for rule in every if not rule.alerts} == {"base"}, (
+        "what does not alert is a part"
+    )
+    assert len({rule.type for rule in loaded.rules.correlations}) >= 8
+
+
+def test_every_rule_of_the_pack_has_a_positive_and_a_negative_test() -> None:
+    for path, text in read_dir(pack_dir()).items():
+        for document in parse_text(path, text, []):
+            if Path(path).parent.name in TYPOLOGIES:
+                expected = [test["alerts"] for test in document.data["tests"]]
+                assert 0 in expected, path
+                assert [count for count in expected if count], path
 
 
 PACK = sorted(read_dir(pack_dir()).items())

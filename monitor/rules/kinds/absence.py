@@ -8,11 +8,11 @@ from typing import Final
 from monitor.rules.kinds.kind import Hit, Kind, entry_of, span_words
 from monitor.rules.model import Correlation, Lookup
 from monitor.rules.state import Entry, Log, State
-from monitor.rules.windows import insert, lateness_of
+from monitor.rules.windows import insert
 
 #: The most lookups of a group that wait at once.
 MAX_WAITING: Final = 200
-#: How much longer than the span is waited, so that what arrives late still counts: 1 hour at most.
+#: How much longer than the span is waited, so that what arrives late still counts: 1 hour.
 _SLACK_MS: Final = 3600 * 1000
 
 
@@ -28,13 +28,13 @@ class Absence(Kind):
         return Log()
 
     def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        if insert(state.entries, entry_of(lookup, [0 in hits, any(hits)]), rule.span_ms):
+        if insert(state.entries, entry_of(lookup, [0 in hits, any(hits)]), rule.lateness_ms):
             del state.entries[:-MAX_WAITING]
         return iter(())
 
     def due(self, rule: Correlation, lookup: Lookup) -> int:
         """When it can be decided, in event time."""
-        return int(lookup["ts"]) + rule.span_ms + min(_SLACK_MS, lateness_of(rule.span_ms))
+        return int(lookup["ts"]) + rule.span_ms + _SLACK_MS + rule.delay_ms
 
     def decide(self, rule: Correlation, state: Log, waiting_id: str, ts: int) -> Hit | None:
         """The hit of a lookup of the first rule that nothing has followed; it is forgotten then."""

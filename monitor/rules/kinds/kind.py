@@ -17,7 +17,6 @@ from monitor.rules.windows import (
     insert,
     is_quiet,
     keep_newest,
-    lateness_of,
     windows_with,
 )
 
@@ -109,7 +108,7 @@ class OfLog(Kind):
     def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
         value = self.value(rule, lookup, hits)
         entry = entry_of(lookup, value)
-        if value is None or not insert(state.entries, entry, rule.span_ms):
+        if value is None or not insert(state.entries, entry, rule.lateness_ms):
             return
         forget(rule, state)
         self.shorten(rule, state.entries)
@@ -163,7 +162,7 @@ def needed(rule: Correlation) -> int:
 
 def decided_before(rule: Correlation, newest: int) -> int:
     """Lookups up to this time are only in windows together with all newer ones, so that their number is enough."""
-    return newest - lateness_of(rule.span_ms)
+    return newest - rule.lateness_ms
 
 
 def shorten_to_needed(rule: Correlation, entries: list[Entry], least: int = 20) -> None:
