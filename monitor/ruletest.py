@@ -182,11 +182,7 @@ def alerts_of(test: Mapping[str, Any], rules: RuleSet, reference: Reference, at:
     counting, found, reached = Counting(rules, reference), list[Alert](), 0
     for off, lookup in enumerate(lookups):
         reached = max(reached, lookup["ts"])
-        place = (reached, 0, off)
-        copies = counting.copies(place, lookup)
-        found += counting.own(place, lookup)
-        for copy in copies:
-            found += counting.joined(copy)
+        found += counting.step((reached, 0, off), lookup)
     if "then" in test:
         # What is due by then is decided, also what is due just then.
         reached = (reached or _START_MS) + offset_of(test["then"], (*at, "then")) + 1
