@@ -26,6 +26,7 @@ COMMANDS = {
 }
 RULES = {
     "test": "monitor.commands.rules_run:run_tests",
+    "explain": "monitor.commands.rules_run:explain",
     "match": "monitor.commands.rules_run:match",
     "backtest": "monitor.commands.rules_run:backtest",
     "diff": "monitor.commands.rules_run:diff",

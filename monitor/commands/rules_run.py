@@ -51,6 +51,25 @@ def run_tests(
         raise typer.Exit(1)
 
 
+def explain(
+    rule: Annotated[str, typer.Argument(help="id, name or file of the rule")],
+    event: Annotated[str, typer.Argument(help="a JSON text, a file, or FILE:LINE of JSON Lines")],
+    reference: Annotated[Path | None, typer.Option(help="reference records, JSON Lines")] = None,
+    rules: Annotated[Path | None, typer.Option(help="folder of rules; default: the pack")] = None,
+    format: Format = "text",
+) -> None:
+    """Why a rule matches a lookup or does not, condition by condition; exit code 1 when it does not.
+
+    A correlation counts what comes before FILE:LINE in the file too, and matches when it fires at that lookup.
+    """
+    from monitor.commands.rules_explain import explain_event, show
+
+    verdicts = explain_event(rule, event, reference, rules)
+    show(verdicts, format)
+    if not any(verdict.matches for verdict in verdicts):
+        raise typer.Exit(1)
+
+
 def match(
     events: Annotated[Path, typer.Argument(metavar="EVENTS", help="JSON Lines, plain or gzip; - for standard input")],
     rules: Annotated[Path, typer.Option(help="folder of Sigma rules, of any log source")],
