@@ -49,7 +49,7 @@ def _made(fixed: dict[str, Any], data: Mapping[str, Any], node: tree.Node | None
             hint = f"add lists/{name}.txt to the rules, or a `list` record {name} to the reference data"
             raise Wrong(f"there is no list {name}", hint, ("detection",))
     predicate, witness = compiled(node, data, lists, "detection")
-    marks = fingerprint(tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
+    marks = fingerprint(fixed["id"], tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
     return Detection(**fixed, tree=node, predicate=predicate, witness=witness, fingerprint=marks)
 
 

@@ -57,9 +57,11 @@ class Rule:
     falsepositives: tuple[str, ...] = ()
     path: str = field(default="", compare=False)
     fingerprint: str = ""
-    #: For so long after an alert about a group, in milliseconds, further ones are only counted; 0: not.
+    #: For so long after an alert about a group (and before, for lookups that come late), in milliseconds, further ones are only
+    #: counted; 0: as the rule's window says.
     suppress_ms: int = 0
-    #: How long paperwork may follow the lookup, in milliseconds: the alert waits, and is dropped if an explanation came.
+    #: How long paperwork may follow the lookup, in milliseconds: the alert waits for so long. Then the lookups that are
+    #: explained by then are forgotten, and it is raised if the condition holds without them.
     grace_ms: int = 0
     #: Whether it alerts by itself, or is only a part of another rule.
     alerts: bool = True
@@ -95,6 +97,8 @@ class Correlation(Rule):
     options: Mapping[str, float] = field(default_factory=dict)
     peer: str | None = None
     expression: Any = field(default=None, compare=False)
+    #: How long after its lookup a match of one of the parts may be told, in milliseconds, as some of them wait.
+    delay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

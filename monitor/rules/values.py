@@ -10,6 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from itertools import islice, product
 from math import prod
@@ -26,6 +27,8 @@ Lists = Mapping[str, Sequence[str]]
 #: The most texts that several lists in one pattern may make together.
 MAX_EXPANSION: Final = 100_000
 _SPECIAL: Final = frozenset("*?\\")
+#: A longer text is kept as a hash of it.
+MAX_VALUE: Final = 200
 #: A longer text is no number, time or address.
 MAX_NUMBER: Final = 64
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", re.ASCII).fullmatch
@@ -66,6 +69,13 @@ def text_of(value: Any) -> str:
     if kind is float and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def brief(text: str) -> str:
+    """A text that is short enough to be kept: itself, or a hash of it (of 128 bits, without regard to case)."""
+    if len(text) <= MAX_VALUE:
+        return text
+    return f"…{blake2b(fold(text).encode(errors='replace'), digest_size=16).hexdigest()}"
 
 
 def exact_of(test: tree.Test) -> str | None:
