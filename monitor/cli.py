@@ -33,6 +33,8 @@ RULES = {
     "new": "monitor.commands.rules_write:new",
     "coverage": "monitor.commands.rules_write:coverage",
     "schema": "monitor.commands.rules_write:schema",
+    "backtest": "monitor.commands.rules_run:backtest",
+    "diff": "monitor.commands.rules_run:diff",
 }
 
 app = lazy_group(COMMANDS, str(__doc__))

@@ -154,7 +154,7 @@ def alerts_of(test: Mapping[str, Any], rules: RuleSet, at: KeyPath = ()) -> list
     """Every alert of a test's events, in the order they come. Raises :class:`Wrong` for what cannot be read."""
     reference = reference_of(expect(test, "reference", list, [], at), (*at, "reference"))
     lookups = _lookups(expect(test, "events", list, [], at), reference, (*at, "events"))
-    counting, found, reached = Counting(rules), list[Alert](), 0
+    counting, found, reached = Counting(rules, reference), list[Alert](), 0
     for off, lookup in enumerate(lookups):
         reached = max(reached, lookup["ts"])
         place = (reached, 0, off)
@@ -165,7 +165,7 @@ def alerts_of(test: Mapping[str, Any], rules: RuleSet, at: KeyPath = ()) -> list
     if "then" in test:
         # What is due by then is decided, also what is due just then.
         reached = (reached or _START_MS) + offset_of(test["then"], (*at, "then")) + 1
-    return [*found, *counting.end([reached], [reached])]
+    return [*found, *counting.end([reached], reached)]
 
 
 def reference_of(records: Sequence[Any], at: KeyPath = ()) -> Reference:

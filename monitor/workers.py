@@ -69,6 +69,15 @@ def _run(work: Callable[[Connection], None], end: Connection, others: list[Conne
         end.send_bytes(_BROKEN + traceback.format_exc().encode(errors="replace"))
 
 
+def give(end: Connection, data: bytes) -> None:
+    """Send work to a process. Raises :class:`WorkFailed` when it broke."""
+    try:
+        end.send_bytes(data)
+    except (BrokenPipeError, ConnectionResetError):
+        received(end)
+        raise WorkFailed("a process ended before its work was done") from None
+
+
 def received(end: Connection) -> bytes:
     """What a process sent with :func:`send`. Raises :class:`WorkFailed` when it broke."""
     try:
@@ -113,7 +122,7 @@ def _shared_out(pieces: Iterator[bytes], ends: list[Connection]) -> Iterator[byt
     while piece is not None or busy or results:
         while piece is not None and idle and given - wanted < _AHEAD * len(ends):
             end = idle.popleft()
-            end.send_bytes(piece)
+            give(end, piece)
             busy[end] = given
             given += 1
             piece = next(pieces, None)

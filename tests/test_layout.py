@@ -12,7 +12,7 @@ MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
 ORDER = (
     "events", "documents", "junit", "reference", "enrich", "rules", "matching", "model", "order", "alerts", "scoring",
-    "detector", "backtest", "recall", "replay", "ruletest",
+    "detector", "backtest", "recall", "tally", "replay", "ruletest",
 )  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,3 +113,26 @@ def read_lines(path: Path) -> Iterator[bytes]:
                     yield stripped
     except OSError as error:
         raise fail(f"{path}: {error.strerror}") from None
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Something to say how far a command is, twice a second, on standard error if that is a terminal of its own."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda words: None
+        return
+    said = 0.0
+
+    def show(words: str) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said > 0.5:
+            said = now
+            sys.stderr.write(f"\r\033[K{words}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()

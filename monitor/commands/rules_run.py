@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import gc
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
 
-from monitor.commands.common import fail, load_files, say
+from monitor.commands.common import fail, load_files, load_rules, progress, say
 
 if TYPE_CHECKING:
     from monitor.rules import RuleSet
 
 Jobs = Annotated[int | None, typer.Option(min=1, help="processes; default: one a core")]
+Events = Annotated[Path, typer.Option(help="lookups, JSON Lines, as they arrived, plain or gzip")]
+ReferenceData = Annotated[Path, typer.Option(help="reference records, JSON Lines")]
+Format = Annotated[Literal["text", "json"], typer.Option(help="for people or for programs")]
 
 
 def run_tests(
@@ -73,6 +75,54 @@ def match(
         raise typer.Exit(1)
 
 
+def backtest(
+    events: Events,
+    reference: ReferenceData,
+    rules: Annotated[Path | None, typer.Option(help="folder of rules; default: the pack")] = None,
+    labels: Annotated[Path | None, typer.Option(help="the simulator's labels: precision, recall, delay")] = None,
+    alerts: Annotated[Path | None, typer.Option(metavar="OUT", help="where the alerts go, JSON Lines")] = None,
+    model: Annotated[bool, typer.Option("--model", help="the model too, in one process")] = False,
+    jobs: Jobs = None,
+    format: Format = "text",
+) -> None:
+    """What rules would have raised over a log: alerts by rule, level, unit and week; with labels, how good they are."""
+    from monitor.commands import rules_history
+
+    run = rules_history.History(events, reference, jobs)
+    ruleset, problems = load_rules(rules or rules_history.pack())
+    done = run.with_model(ruleset) if model else run.of(ruleset)
+    if alerts is not None:
+        with _written(alerts) as file:
+            rules_history.write_alerts(file, done.alerts)
+    known = None if labels is None else rules_history.read_labels(labels)
+    rules_history.show_backtest(run, ruleset, done, known, format)
+    if problems or run.refused_records or done.troubles:
+        raise typer.Exit(2 if done.troubles else 1)
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="folder of rules")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="folder of rules")],
+    events: Events,
+    reference: ReferenceData,
+    jobs: Jobs = None,
+    format: Format = "text",
+) -> None:
+    """What other rules change over a log: alerts added and lost, by rule; exit code 1 when anything is different."""
+    from monitor.commands import rules_history
+    from monitor.tally import difference
+
+    run = rules_history.History(events, reference, jobs)
+    (before, wrong), (after, wrong_too) = load_rules(old), load_rules(new)
+    first, second = run.of(before), run.of(after)
+    found = difference(before, after, first.alerts, second.alerts)
+    rules_history.show_difference(found, format)
+    if first.troubles or second.troubles:
+        raise typer.Exit(2)
+    if wrong or wrong_too or run.refused_records or not found.is_none:
+        raise typer.Exit(1)
+
+
 def _match(events: Path, rules: RuleSet, out: IO[bytes], jobs: int | None) -> int:
     """Write the matches of a log to ``out``; how many lines were no JSON objects (each is said)."""
     from monitor.matching import Matched, Matcher
@@ -114,26 +164,3 @@ def _written(path: Path | None) -> Iterator[IO[bytes]]:
         if path is None:
             raise
         raise fail(f"{path}: {error.strerror or error}") from None
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Something to say how far a command is, twice a second, on standard error if that is a terminal of its own."""
-    if not sys.stderr.isatty() or sys.stdout.isatty():
-        yield lambda words: None
-        return
-    said = 0.0
-
-    def show(words: str) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said > 0.5:
-            said = now
-            sys.stderr.write(f"\r\033[K{words}")
-            sys.stderr.flush()
-
-    try:
-        yield show
-    finally:
-        sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
