@@ -141,7 +141,7 @@ def explanations(lookup: dict[str, Any], actor: Actor, reference: Reference, ts:
         timed = reference.cases[lookup["purpose.case"]]
         found |= _case_names({"": timed}, actor, unit, ts)
     found |= _dispatch_names(lookup, actor, unit, reference, ts)
-    if not found and subject_id is None and "purpose.case" not in lookup:
+    if not found and subject_id is None and lookup.get("purpose.case") is None:
         return None
     return sorted(found)
 
