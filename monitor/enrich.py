@@ -119,7 +119,7 @@ def explanations(lookup: dict[str, Any], actor: Actor, reference: Reference, ts:
         timed = reference.cases[lookup["purpose.case"]]
         found |= _case_names({"": timed}, actor, unit, ts)
     found |= _dispatch_names(lookup, actor, unit, reference, ts)
-    if not found and subject_id is None and "purpose.case" not in lookup:
+    if not found and subject_id is None and lookup.get("purpose.case") is None:
         return None
     return sorted(found)
 
@@ -158,7 +158,7 @@ def purpose_status(lookup: dict[str, Any], names: list[str] | None, reference: R
         return "false"
     if names:
         return "explained"
-    claimed = case is not None or "purpose.code" in lookup or "purpose.text" in lookup
+    claimed = any(lookup.get(name) is not None for name in ("purpose.case", "purpose.code", "purpose.text"))
     return "claimed" if claimed else "missing"
 
 

@@ -94,7 +94,7 @@ class Detect:
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1
         if outcome.features is not None:
             group = peer_group_of(lookup)
-            slim = {name: lookup[name] for name in _SLIM if name in lookup}
+            slim = {name: lookup[name] for name in _SLIM if lookup.get(name) is not None}
             value = orjson.dumps((self.partition, place, slim, [outcome.features[name] for name in MODEL_FEATURES]))
             written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
 
