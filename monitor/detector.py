@@ -11,7 +11,7 @@ from monitor import alerts
 from monitor.model.features import FeatureState, observe
 from monitor.rules import RuleSet, Window
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
 ALLOWED_LATENESS_MS: Final = 24 * 3600 * 1000
 #: How many of a key's last lookups a duplicate is recognised among, and the size of each one's fingerprint.
@@ -56,6 +56,9 @@ def load_state(data: bytes | None) -> KeyState:
         state = _decode(data)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise BadState(f"the saved state cannot be read: {error}") from None
+    if state.version == 1:  # before the feature no_sequel
+        state.features.shares.append(0.0)
+        state.version = 2
     if state.version != STATE_VERSION:
         raise BadState(f"the saved state has version {state.version}; this program reads version {STATE_VERSION}")
     return state

@@ -108,6 +108,21 @@ def test_a_state_of_another_version_is_refused() -> None:
     assert load_state(None) == KeyState()
 
 
+def test_a_state_of_version_1_is_taken_over() -> None:
+    """Version 1 had no feature no_sequel: one share less, and nothing awaited."""
+    machine, now = Detector(RULES), KeyState()
+    for number in range(5):
+        machine.step(KEY, now, one(number, explanation=["none"], action="export"), 0, number)
+    layout = msgspec.msgpack.decode(save_state(now))
+    layout[0], layout[-1] = 1, layout[-1][:-2]
+    layout[-1][2].pop()
+    old = load_state(msgspec.msgpack.encode(layout))
+    assert old.version == detector.STATE_VERSION
+    assert (old.features.shares[:-1], old.features.shares[-1]) == (now.features.shares[:-1], 0.0)
+    assert (old.at, old.fingerprints, old.windows) == (now.at, now.fingerprints, now.windows)
+    assert machine.step(KEY, old, one(9, explanation=["none"]), 0, 9).features is not None
+
+
 def test_only_an_actors_key_makes_features_and_stateless_alerts() -> None:
     machine = Detector(RULES)
     assert machine.step(KEY, KeyState(), one(1, action="export"), 0, 0).features is not None

@@ -14,7 +14,7 @@ from river import anomaly, compose, preprocessing
 
 from monitor.model.features import FEATURES
 
-MODEL_VERSION: Final = 1
+MODEL_VERSION: Final = 2
 TREES: Final = 10
 HEIGHT: Final = 6
 WINDOW: Final = 500
