@@ -10,7 +10,8 @@ import pytest
 
 MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
-ORDER = ("events", "reference", "enrich", "rules", "model", "order", "alerts", "detector", "backtest", "recall")
+ORDER = ("events", "documents", "records", "known", "spans", "shelf", "reference", "explanations", "enrich", "rules", "model",
+         "order", "alerts", "detector", "backtest", "recall")  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",
     "sqlite3", "subprocess", "structlog", "sys", "tempfile", "threading", "time", "typer", "urllib",

@@ -92,9 +92,7 @@ async def run(job: Job, settings: Settings) -> None:
             chunks = self._scores[partition][1]
             before = list(chunks)
             await super()._snapshot(partition)
-            gone = [chunk for chunk in before if chunk not in chunks]
-            count = sum(record.key != topics.TICK for chunk in gone for record in chunk.handle.message.value)
-            if meter.saw(count):
+            if meter.saw(sum(chunk.lookups for chunk in before if chunk not in chunks)):
                 done.set()
 
     rules = load_texts(read_dir(settings.rules)).rules

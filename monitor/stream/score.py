@@ -75,6 +75,7 @@ class Score:
                 continue
             reached, src, off, _ = content[1]
             chunk.waiting += 1
+            chunk.lookups += 1
             self._merger.push((content[0], src), (reached, src, off), (record.key.decode(), content, chunk))
         for place, (name, (_, (_, _, _, received), slim, features), origin) in self._merger.ready():
             origin.waiting -= 1
