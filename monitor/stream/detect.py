@@ -26,6 +26,8 @@ class Chunk:
     def __init__(self, handle: Any) -> None:
         self.handle = handle
         self.waiting = 0
+        #: How many lookups it brought.
+        self.lookups = 0
 
 
 class Written:
