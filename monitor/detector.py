@@ -78,6 +78,7 @@ def load_state(data: bytes | None) -> KeyState:
             return _decode(memoryview(data)[_HEAD:])
         if head >= 0x90:  # version 1 had no head: MessagePack's arrays begin with such bytes
             old = _decode_first(data)
+            old.features.shares += [0.0] * (len(FeatureState().shares) - len(old.features.shares))
             return KeyState(old.at, old.newest, old.fingerprints, {}, [], old.features)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise BadState(f"the saved state cannot be read: {error}") from None

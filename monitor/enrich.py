@@ -8,222 +8,189 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.reference import Actor, Reference, Subject, Timed
+from monitor.explanations import NONE, Asked, Explanations, explain_later
+from monitor.known import About, CaseFile, Claim, Staff
+from monitor.reference import NOTHING, Reference
 
+_DEFAULT: Final = Explanations.default()
 #: Up to how many house numbers away somebody is a neighbour.
 NEAR: Final = 6
 
 
-def enrich(lookup: dict[str, Any], reference: Reference) -> dict[str, Any]:
+def enrich(lookup: dict[str, Any], reference: Reference, explanations: Explanations = _DEFAULT) -> dict[str, Any]:
     """Add to ``lookup`` (changed in place and returned) what ``reference`` knows at the lookup's time."""
     ts: int = lookup["ts"]
     actor = reference.actors.get(lookup["actor.id"])
     subject_id: str | None = lookup.get("subject.id")
-    subject = reference.subjects.get(subject_id) if subject_id is not None else None
+    about = reference.about(subject_id) if subject_id is not None else NOTHING
     if actor is not None:
         _add_actor(lookup, actor, reference, ts)
-    if subject is not None:
-        _add_subject(lookup, subject)
-    if subject_id is not None:
-        _add_watched(lookup, subject_id, reference, ts)
+    if about.known:
+        _add_subject(lookup, about)
+    if about.cases:
+        _add_cases(lookup, about.cases, ts)
+    if about.watches:
+        _add_watched(lookup, about.watches, ts)
     if actor is not None and subject_id is not None:
-        relation = relation_of(actor, subject_id, subject, reference)
+        relation = relation_of(actor, subject_id, about, reference)
         if relation is not None:
             lookup["relation"] = relation
-    names = explanations(lookup, actor, reference, ts) if actor is not None else None
-    if names is not None:
-        lookup["explanation"] = names or ["none"]
-    flaws = purpose_flaws(lookup, actor, reference, ts)
-    if flaws:
-        lookup["purpose.flaws"] = flaws
-    lookup["purpose.status"] = purpose_status(lookup, names, flaws)
-    inside = in_area(lookup, reference)
+    inside = reference.is_inside(lookup.get("subject.area"), lookup.get("actor.areas"), lookup.get("actor.unit"))
     if inside is not None:
         lookup["in_area"] = inside
+    _add_explanation(lookup, actor, about, reference, explanations)
     return lookup
 
 
-def _add_actor(lookup: dict[str, Any], actor: Actor, reference: Reference, ts: int) -> None:
+def _add_actor(lookup: dict[str, Any], actor: Staff, reference: Reference, ts: int) -> None:
     # The staff register is right where the event and it differ: the event is what the query system was told.
-    for name, value in (
-        ("actor.unit", actor.unit),
-        ("actor.role", actor.role),
-        ("actor.areas", actor.areas),
-        ("actor.peer_group", actor.peer_group),
-    ):
-        if value is not None:
-            lookup[name] = value
-    lookup["actor.has_left"] = ts >= reference.left[actor.id]
+    lookup.update(actor.fields)
+    lookup["actor.has_left"] = ts >= actor.left
     if actor.leave is not None:
-        lookup["actor.on_leave"] = any(start <= ts < end for start, end in reference.leave[actor.id])
-    shifts = reference.shifts_by_actor.get(actor.id)
-    if shifts:
-        lookup["on_shift"] = any(start <= ts < end for start, end in shifts.values())
+        lookup["actor.on_leave"] = any(start <= ts < end for start, end in actor.leave)
+    shifts = reference.shifts.get(actor.id)
+    if shifts is not None:
+        lookup["on_shift"] = shifts.holds(ts)
 
 
-def _add_subject(lookup: dict[str, Any], subject: Subject) -> None:
-    for name, value in (
-        ("subject.kind", subject.kind),
-        ("subject.area", subject.area),
-        ("subject.owner", subject.owner),
-        ("subject.address", subject.address),
-        ("subject.tags", subject.tags),
-    ):
-        if value is not None:
-            lookup[name] = value
+def _add_subject(lookup: dict[str, Any], about: About) -> None:
+    if about.kind is not None:
+        lookup["subject.kind"] = about.kind
+    if about.area is not None:
+        lookup["subject.area"] = about.area
+    if about.owner is not None:
+        lookup["subject.owner"] = about.owner
+    if about.address is not None:
+        lookup["subject.address"] = about.address
+    if about.tags is not None:
+        lookup["subject.tags"] = about.tags
 
 
-def _add_watched(lookup: dict[str, Any], subject_id: str, reference: Reference, ts: int) -> None:
-    """``subject.cases``: the running cases that name the subject, or the case file that it is. ``subject.watched``: somebody
-    observes the subject now, and this actor is not among those who may know."""
-    watches = reference.watches_by_subject.get(subject_id)
-    cases = [name for name, case in (reference.cases_by_subject.get(subject_id) or {}).items() if case.holds(ts)]
-    if subject_id in reference.cases:
-        cases.append(subject_id)
-    if cases:
-        lookup["subject.cases"] = sorted(cases)
-    running = [watch.record for watch in watches.values() if watch.holds(ts)] if watches else ()
+def _add_cases(lookup: dict[str, Any], cases: tuple[Claim, ...], ts: int) -> None:
+    """``subject.cases``: the running cases that name the subject, or the case file that it is."""
+    own = lookup["subject.id"]
+    found = [case.id for case in cases if case.from_ms <= ts < case.to_ms or case.id == own]
+    if found:
+        lookup["subject.cases"] = found
+
+
+def _add_watched(lookup: dict[str, Any], watches: tuple[Claim, ...], ts: int) -> None:
+    """``subject.watched``: somebody observes the subject now, and this actor is not among those who may know."""
+    running = [watch for watch in watches if watch.from_ms <= ts < watch.to_ms]
     if running:
-        lookup["subject.watched"] = not any(lookup["actor.id"] in (watch.may_know or ()) for watch in running)
+        lookup["subject.watched"] = not any(lookup["actor.id"] in watch.actors for watch in running)
 
 
-def relation_of(actor: Actor, subject_id: str, subject: Subject | None, reference: Reference) -> str | None:
+def relation_of(actor: Staff, subject_id: str, about: About, reference: Reference) -> str | None:
     """How the subject is related to the person behind the account; ``None`` when that cannot be known.
 
     ``none`` is an answer, not a default: it takes the actor's person, household and relatives to be known.
     """
-    owner = subject.owner if subject is not None else None
-    people = {subject_id, owner} - {None}
-    if actor.person is not None and subject_id == actor.person:
+    person, owner = actor.person, about.owner
+    if person is not None and subject_id == person:
         return "self"
-    if subject_id in (actor.plates or ()) or (actor.person is not None and owner == actor.person):
+    if subject_id in actor.plates or (person is not None and owner == person):
         return "own-vehicle"
-    addresses = {subject_id, subject.address if subject is not None else None} - {None}
-    if people & set(actor.household or ()) or (actor.address is not None and actor.address in addresses):
+    household, relatives = actor.household, actor.relatives
+    if household and (subject_id in household or owner in household):
         return "household"
-    if people & set(actor.relatives or ()):
+    if actor.address is not None and (subject_id == actor.address or about.address == actor.address):
+        return "household"
+    if relatives and (subject_id in relatives or owner in relatives):
         return "relative"
-    if any(actor.id not in reference.actors_by_person.get(str(person), (actor.id,)) for person in people):
-        return "colleague"
-    if actor.address is not None and any(_is_near(actor.address, str(address), reference) for address in addresses):
+    for one in (subject_id, owner):
+        accounts = reference.actors_by_person.get(one) if one is not None else None
+        if accounts is not None and actor.id not in accounts:
+            return "colleague"
+    if actor.address is not None and _is_near(actor.address, about, reference):
         return "neighbour"
-    if actor.person is None or actor.household is None or actor.relatives is None:
-        return None
-    return "none"
+    return None if person is None or household is None or relatives is None else "none"
 
 
-def _is_near(one: str, other: str, reference: Reference) -> bool:
-    """Whether two addresses are in the same street and within a few numbers of each other."""
-    here, there = reference.subjects.get(one), reference.subjects.get(other)
-    if here is None or there is None or here.street is None or here.street != there.street:
+def _is_near(home: str, about: About, reference: Reference) -> bool:
+    """Whether the subject, or its address, is in the same street as ``home`` and within a few numbers of it."""
+    street, number, area = reference.home(home)
+    if street is None or number is None or (area is not None and about.area is not None and area != about.area):
         return False
-    return here.number is not None and there.number is not None and abs(here.number - there.number) <= NEAR
+    if about.street is None and about.address is not None:
+        about = reference.about(about.address)
+    return about.street == street and about.number is not None and abs(about.number - number) <= NEAR
 
 
-def explanations(lookup: dict[str, Any], actor: Actor, reference: Reference, ts: int) -> list[str] | None:
-    """The names of what explains the lookup, sorted; empty when nothing does; ``None`` when it cannot be known."""
-    subject_id: str | None = lookup.get("subject.id")
-    unit = lookup.get("actor.unit")
-    found: set[str] = set()
-    if subject_id is not None:
-        found |= _case_names(reference.cases_by_subject.get(subject_id), actor, unit, ts)
-        if subject_id in reference.cases:
-            # The subject of the lookup is a case file itself.
-            found |= _case_names({subject_id: reference.cases[subject_id]}, actor, unit, ts)
-        for linked in (reference.linked.get(subject_id) or {}).values():
-            if _case_names(reference.cases_by_subject.get(linked), actor, unit, ts):
-                found.add("case-link")
-        watches = reference.watches_by_subject.get(subject_id) or {}
-        if any(watch.holds(ts) and actor.id in (watch.record.may_know or ()) for watch in watches.values()):
-            found.add("watch")
-    elif lookup.get("purpose.case") in reference.cases:
+def _add_explanation(
+    lookup: dict[str, Any], actor: Staff | None, about: About, reference: Reference, explanations: Explanations
+) -> None:
+    case_id: str | None = lookup.get("purpose.case")
+    case = _claimed(case_id, about, reference) if case_id is not None else None
+    if case is not None and lookup.get("subject.id") is None:
         # A list or search without one subject: the case it was made for is all there is to ask.
-        timed = reference.cases[lookup["purpose.case"]]
-        found |= _case_names({"": timed}, actor, unit, ts)
-    found |= _dispatch_names(lookup, actor, unit, reference, ts)
-    if not found and subject_id is None and "purpose.case" not in lookup:
-        return None
-    return sorted(found)
-
-
-def _case_names(cases: dict[str, Timed] | None, actor: Actor, unit: str | None, ts: int) -> set[str]:
-    names: set[str] = set()
-    for timed in (cases or {}).values():
-        if not timed.holds(ts):
-            continue
-        if actor.id in (timed.record.actors or ()):
-            names.add("own-case")
-        elif unit is not None and timed.record.unit == unit:
-            names.add("unit-case")
-    return names
-
-
-def _dispatch_names(lookup: dict[str, Any], actor: Actor, unit: str | None, reference: Reference, ts: int) -> set[str]:
-    names: set[str] = set()
-    subject_id, area = lookup.get("subject.id"), lookup.get("subject.area")
-    by_unit = reference.dispatches_by_unit.get(unit) if unit is not None else None
-    for dispatches in (reference.dispatches_by_actor.get(actor.id), by_unit):
-        for timed in (dispatches or {}).values():
-            if not timed.holds(ts):
-                continue
-            if subject_id is not None and subject_id in (timed.record.subjects or ()):
-                names.add("dispatch")
-            elif not timed.record.subjects and area is not None and timed.record.area == area:
-                names.add("area-task")
-    return names
-
-
-def purpose_status(lookup: dict[str, Any], names: list[str] | None, flaws: list[str]) -> str:
-    """``false`` (the case is wrong), ``explained`` (something explains it), ``claimed`` or ``missing``."""
+        about = About(cases=(Claim(str(case_id), case.from_ms, case.to_ms, case.unit, case.actors),))
+    asked = Asked(lookup, about, reference)
+    found = explanations.explain(asked) if actor is not None else None
+    if found is not None:
+        lookup["explanation"], lookup["explanation.strength"] = found
+    flaws = flaws_of(case, asked, explanations.reach) if case_id is not None and reference.has_cases else None
     if flaws:
+        lookup["purpose.flaws"] = flaws
+    lookup["purpose.status"] = status_of(lookup)
+
+
+def _claimed(case_id: str, about: About, reference: Reference) -> CaseFile | None:
+    """The case that was claimed. Most often it names the subject, and is known from there without another read."""
+    for claim in about.cases:
+        if claim.id == case_id:
+            return CaseFile(claim.unit, claim.actors, None, claim.from_ms, claim.to_ms)
+    return reference.case(case_id)
+
+
+def flaws_of(case: CaseFile | None, asked: Asked, reach: int) -> list[str]:
+    """What is wrong with the claim that the lookup was made for ``case`` (``None``: there is no such case), sorted.
+
+    ``unknown-case``; ``closed-case``; ``not-yet-open``, or ``opened-after`` when it is the actor who is the first in it (the
+    case may have been made up for the lookup); ``unrelated-subject`` (the case names neither the subject nor one within ``reach``
+    links of it).
+    """
+    if case is None:
+        return ["unknown-case"]
+    flaws, ts = [], asked.ts
+    if ts >= case.to_ms:
+        flaws.append("closed-case")
+    if ts < case.from_ms:
+        own = case.actors[:1] == (asked.actor_id,)
+        flaws.append("opened-after" if own else "not-yet-open")
+    if not _concerns(case, asked, reach):
+        flaws.append("unrelated-subject")
+    return flaws
+
+
+def _concerns(case: CaseFile, asked: Asked, reach: int) -> bool:
+    subject_id, named = asked.lookup.get("subject.id"), case.subjects
+    if named is None or subject_id is None or subject_id in named or subject_id == asked.lookup["purpose.case"]:
+        return True
+    return any(name in named for far in range(1, reach + 1) for name in asked.neighbours.at(far))
+
+
+def status_of(lookup: dict[str, Any]) -> str:
+    """``false`` (something is wrong with the case), ``explained`` (something explains it), ``claimed`` or ``missing``."""
+    if "purpose.flaws" in lookup:
         return "false"
-    if names:
+    explanation = lookup.get("explanation")
+    if explanation is not None and NONE not in explanation:
         return "explained"
     claimed = any(lookup.get(name) is not None for name in ("purpose.case", "purpose.code", "purpose.text"))
     return "claimed" if claimed else "missing"
 
 
-def purpose_flaws(lookup: dict[str, Any], actor: Actor | None, reference: Reference, ts: int) -> list[str]:
-    """What is wrong with the case that was named, sorted: ``unknown-case``, ``closed-case``, ``not-yet-open``,
-    ``opened-after`` (by the same actor, who opened it after the lookup), ``unrelated-subject``."""
-    case, subject_id = lookup.get("purpose.case"), lookup.get("subject.id")
-    if case is None or not reference.cases:
-        return []
-    timed = reference.cases.get(case)
-    if timed is None:
-        return ["unknown-case"]
-    flaws = []
-    if ts >= timed.to_ms:
-        flaws.append("closed-case")
-    if ts < timed.from_ms:
-        own = actor is not None and (timed.record.actors or ())[:1] == [actor.id]
-        flaws.append("opened-after" if own else "not-yet-open")
-    subjects = timed.record.subjects
-    if subject_id is not None and subject_id != case and subjects is not None and subject_id not in subjects:
-        linked = (reference.linked.get(subject_id) or {}).values()
-        if not any(other in subjects for other in linked):
-            flaws.append("unrelated-subject")
-    return flaws
-
-
-def explains_later(reference: Reference, actor_id: str, subject_id: str | None, ts: int, until: int) -> bool:
-    """Whether paperwork of the actor about the subject began after ``ts`` and by ``until``: it follows the lookup."""
+def explains_later(
+    reference: Reference,
+    actor_id: str,
+    subject_id: str | None,
+    ts: int,
+    until: int,
+    explanations: Explanations = _DEFAULT,
+) -> bool:
+    """Whether a lookup made at ``ts`` is explained when paperwork that began by ``until`` counts too: it follows the work."""
     if subject_id is None:
         return False
-    records = (
-        *(reference.dispatches_by_actor.get(actor_id) or {}).values(),
-        *(reference.cases_by_subject.get(subject_id) or {}).values(),
-    )
-    return any(
-        ts < timed.from_ms <= until
-        and actor_id in (timed.record.actors or ())
-        and subject_id in (timed.record.subjects or ())
-        for timed in records
-    )
-
-
-def in_area(lookup: dict[str, Any], reference: Reference) -> bool | None:
-    """Whether the subject lies in the areas of the actor or the actor's unit; ``None`` when either is unknown."""
-    area = lookup.get("subject.area")
-    areas = set(lookup.get("actor.areas") or ()) | reference.areas_of_unit(lookup.get("actor.unit"))
-    return area in areas if area is not None and areas else None
+    found = explain_later(reference, explanations, actor_id, subject_id, ts, until)
+    return bool(found) and NONE not in found

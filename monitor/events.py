@@ -53,8 +53,11 @@ OURS: Final = frozenset(
         "ts",
         "relation",
         "explanation",
+        "explanation.strength",
         "purpose.status",
         "purpose.flaws",
+        "act.id",
+        "act.folded",
         "in_area",
         "on_shift",
         "hour",
@@ -106,12 +109,13 @@ class Query(msgspec.Struct):
     fields: list[str] | None = None
 
 
-class Purpose(msgspec.Struct):
-    """What the actor claimed the lookup was for."""
+class Purpose(msgspec.Struct, rename={"for_": "for"}):
+    """What the actor claimed the lookup was for; ``for`` is the actor on whose behalf it was made."""
 
     case: str | None = None
     code: str | None = None
     text: str | None = None
+    for_: str | None = None
 
 
 class Client(msgspec.Struct):
@@ -142,10 +146,10 @@ _NESTED: Final = {
     "actor": ("id", "unit", "role"),
     "subject": ("kind", "id"),
     "query": ("text",),
-    "purpose": ("case", "code", "text"),
+    "purpose": ("case", "code", "text", "for"),
     "client": ("ip", "terminal", "area"),
 }
-_IDENTITIES: Final = ("id", "system", "actor.id", "subject.id", "purpose.case")
+_IDENTITIES: Final = ("id", "system", "actor.id", "subject.id", "purpose.case", "purpose.for")
 #: What each field we know must be. The nested objects are taken apart before, so one that is still there is none.
 _KINDS: Final[dict[str, type]] = {
     **dict.fromkeys(("id", "time", "system", "action", "outcome"), str),
@@ -257,7 +261,7 @@ def _apply_cloudevents(document: dict[str, Any], headers: Iterable[tuple[str, by
     if attributes.get("ce_specversion", "1.0") != "1.0":
         raise BadEvent("cloudevents", "ce_specversion is not 1.0")
     for field, header in (("id", "ce_id"), ("time", "ce_time"), ("system", "ce_source")):
-        if field not in document and header in attributes:
+        if document.get(field) is None and header in attributes:
             document[field] = attributes[header]
 
 
@@ -270,7 +274,7 @@ def _flatten(prefix: str, document: Mapping[str, Any], into: dict[str, Any], dep
             if _KINDS.get(f"{prefix}{name}", dict) is not dict:
                 raise _wrong_kind(f"{prefix}{name}")
             _flatten(f"{prefix}{name}.", value, into, depth + 1)
-        elif value is not None:
+        else:
             if kind is list:
                 _check_list(value, depth + 1)
             elif kind is float and (value - value != 0 or abs(value) > 1e18):
@@ -298,10 +302,10 @@ def _check_list(items: list[Any], depth: int) -> None:
 def _check_fields(lookup: dict[str, Any]) -> None:
     for name, value in lookup.items():
         kind = _KINDS.get(name)
-        if kind is not None and type(value) is not kind:
+        if kind is not None and value is not None and type(value) is not kind:
             raise _wrong_kind(name)
     for name in ("id", "time", "system", "action", "actor.id"):
-        if name not in lookup:
+        if lookup.get(name) is None:
             raise BadEvent("missing-field", f"{name} is missing")
     for name in _IDENTITIES:
         value = lookup.get(name)
@@ -309,9 +313,9 @@ def _check_fields(lookup: dict[str, Any]) -> None:
             raise BadEvent("wrong-field", f"{name} has {len(value)} characters; it must have 1 to {MAX_ID_CHARS}")
     if lookup["action"] not in ACTIONS:
         raise BadEvent("wrong-field", f"action is not one of {' '.join(sorted(ACTIONS))}")
-    if not 0 <= lookup.get("results", 0) <= MAX_RESULTS:
+    if not 0 <= (lookup.get("results") or 0) <= MAX_RESULTS:
         raise _wrong_kind("results")
-    if not all(type(field) is str for field in lookup.get("query.fields", ())):
+    if not all(type(field) is str for field in lookup.get("query.fields") or ()):
         raise _wrong_kind("query.fields")
 
 

@@ -7,6 +7,7 @@ runs.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final
 
@@ -17,6 +18,12 @@ LOG_FILE: Final = "kafka.log"
 
 _METADATA: Final = 3  # the API key of Kafka's Metadata request
 _LAST_LINES: Final = 12
+_CAUSE_LINES: Final = 12
+#: A line that says what went wrong, rather than where in the program: a log line of level ERROR or FATAL, an exception
+#: with its message, what caused it, or the JVM's own complaint.
+_CAUSE: Final = re.compile(
+    r"(?:^|[\s\]])(?:ERROR|FATAL)\b|^\s*Caused by:|^(?:Exception in thread .*?)?[\w.$]+(?:Exception|Error)\b|^Error[: ]"
+)
 
 LOG4J2: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN" shutdownHook="disable">
@@ -112,8 +119,11 @@ def bind_failed(output: str) -> bool:
 
 
 def explain_failure(output: str, folder: str, heap_mb: int) -> str:
-    """Why the broker did not start, and what to do; ``output`` is what the JVM and Kafka wrote."""
-    tail = "\n".join(f"  {line}" for line in output.splitlines()[-_LAST_LINES:]) or "  (it wrote nothing)"
+    """Why the broker did not start, and what to do; ``output`` is what the JVM and Kafka wrote.
+
+    Shown are the lines that name a cause. The last lines, which a stack trace fills with places in Kafka's code, are shown
+    only when no line names one.
+    """
     if "No space left on device" in output:
         reason = f"The disk of {folder} is full. Free some space, then start again."
     elif bind_failed(output):
@@ -122,6 +132,19 @@ def explain_failure(output: str, folder: str, heap_mb: int) -> str:
         reason = f"{heap_mb} MB of heap did not do. Start it with another heap size (512 is usual)."
     elif "Failed to acquire lock on file .lock" in output:
         reason = f"Another Kafka uses {folder}. Stop it, or choose another data folder."
+    elif "Stored node id" in output:
+        reason = (
+            f"{folder}/{LOG_DIR} is another broker's: node.id in its meta.properties is not 1. Choose another folder."
+        )
     else:
         reason = f"The whole story is in {folder}/{LOG_FILE} and {folder}/console.log."
-    return f"{reason}\nIts last lines:\n{tail}"
+    causes = cause_lines(output)
+    shown = causes or output.splitlines()[-_LAST_LINES:]
+    text = "\n".join(f"  {line}" for line in shown) or "  (it wrote nothing)"
+    return f"{reason}\n{'It says' if causes else 'Its last lines'}:\n{text}"
+
+
+def cause_lines(output: str) -> list[str]:
+    """The lines of a log that say what went wrong, each once, the first ones when there are many."""
+    found = dict.fromkeys(line.strip() for line in output.splitlines() if _CAUSE.search(line))
+    return list(found)[:_CAUSE_LINES]

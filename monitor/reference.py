@@ -1,284 +1,109 @@
-"""What is known about actors, subjects and cases, as of a time.
+"""What is known about actors, subjects and cases, as of a time, by what it is asked for.
 
-Records come from ``lookup.reference.v1`` (compacted, key ``<record>/<id>``) or JSON Lines, one kind of record after
-another in any order; a later record of the same key replaces the earlier one, an empty value removes it. Times are kept
-as milliseconds since the epoch. A field that is missing is ``None``: unknown, which is not the same as empty.
+Records may come in any order; a later record of the same key replaces the earlier one, and an empty value removes it. Times
+are milliseconds since the epoch. A field that is missing is ``None``: unknown, which is not the same as empty.
+
+What there are millions of is kept as bytes in a mapping that is given (see :mod:`monitor.shelf`): everything about one
+subject is one blob, so that a lookup takes one read. Staff, units and times of work are few, and stay in memory.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
-from monitor.events import BadEvent, parse_time
+from monitor.known import (
+    About,
+    CaseFile,
+    Claim,
+    DispatchFile,
+    LinkFile,
+    ShiftFile,
+    Staff,
+    Team,
+    WatchFile,
+    kept,
+)
+from monitor.records import FOREVER, BadRecord, Record, Subject, Unit, decode, json_schema, key_of, kind_of
+from monitor.shelf import SIZE, Shelf
+from monitor.spans import Spans
 
-FOREVER: Final = 2**62
+__all__ = ["FOREVER", "BadRecord", "Record", "Reference", "decode", "json_schema", "key_of"]
 
-
-class BadRecord(Exception):
-    """A reference record that cannot be used; the message says which and why, without naming a person."""
-
-
-class Span(msgspec.Struct, rename={"from_": "from"}):
-    """A stretch of time; ``to`` missing means until further notice."""
-
-    from_: str | None = None
-    to: str | None = None
-
-
-class Actor(msgspec.Struct, tag_field="record", tag="actor"):
-    """An account that can look things up, and the person behind it."""
-
-    id: str
-    unit: str | None = None
-    role: str | None = None
-    areas: list[str] | None = None
-    peer_group: str | None = None
-    person: str | None = None
-    address: str | None = None
-    plates: list[str] | None = None
-    household: list[str] | None = None
-    relatives: list[str] | None = None
-    leave: list[Span] | None = None
-    left: str | None = None
-
-
-class Unit(msgspec.Struct, tag_field="record", tag="unit"):
-    """A part of the organisation."""
-
-    id: str
-    area: str | None = None
-    parent: str | None = None
-
-
-class Subject(msgspec.Struct, tag_field="record", tag="subject"):
-    """A person, vehicle, address, phone, company, case or object that can be looked up."""
-
-    id: str
-    kind: str | None = None
-    area: str | None = None
-    owner: str | None = None
-    address: str | None = None
-    tags: list[str] | None = None
-    street: str | None = None
-    number: int | None = None
-
-
-class Case(msgspec.Struct, tag_field="record", tag="case"):
-    """An investigation or file, its team and its subjects."""
-
-    id: str
-    unit: str | None = None
-    area: str | None = None
-    actors: list[str] | None = None
-    subjects: list[str] | None = None
-    opened: str | None = None
-    closed: str | None = None
-
-
-class Dispatch(msgspec.Struct, tag_field="record", tag="dispatch", rename={"from_": "from"}):
-    """A task given to actors or a unit for a while, about subjects or in an area."""
-
-    id: str
-    unit: str | None = None
-    actors: list[str] | None = None
-    subjects: list[str] | None = None
-    area: str | None = None
-    from_: str | None = None
-    to: str | None = None
-
-
-class Watch(msgspec.Struct, tag_field="record", tag="watch", rename={"from_": "from"}):
-    """Subjects under observation, and who may know of it."""
-
-    id: str
-    subjects: list[str] | None = None
-    may_know: list[str] | None = None
-    from_: str | None = None
-    to: str | None = None
-
-
-class Shift(msgspec.Struct, tag_field="record", tag="shift", rename={"from_": "from"}):
-    """When an actor was at work."""
-
-    id: str
-    actor: str | None = None
-    from_: str | None = None
-    to: str | None = None
-
-
-class Link(msgspec.Struct, tag_field="record", tag="link"):
-    """Two subjects that belong together."""
-
-    id: str
-    from_subject: str | None = None
-    to_subject: str | None = None
-    relation: str | None = None
-
-
-class Values(msgspec.Struct, tag_field="record", tag="list"):
-    """A list of values that rules name as a placeholder, ``%id%``."""
-
-    id: str
-    values: list[str]
-
-
-Record = Actor | Unit | Subject | Case | Dispatch | Watch | Shift | Link | Values
-_decoder: Final = msgspec.json.Decoder(Record)
-_TIMED: Final = {
-    "case": ("opened", "closed"),
-    "dispatch": ("from_", "to"),
-    "watch": ("from_", "to"),
-    "shift": ("from_", "to"),
+_about: Final = msgspec.msgpack.Decoder(About).decode
+_team: Final = msgspec.msgpack.Decoder(Team).decode
+#: The records that are kept under their own key, to know what to erase when they go.
+_FILES: Final[dict[str, Callable[[bytes], Any]]] = {
+    "case": msgspec.msgpack.Decoder(CaseFile).decode,
+    "dispatch": msgspec.msgpack.Decoder(DispatchFile).decode,
+    "watch": msgspec.msgpack.Decoder(WatchFile).decode,
+    "shift": msgspec.msgpack.Decoder(ShiftFile).decode,
+    "link": msgspec.msgpack.Decoder(LinkFile).decode,
 }
-
-
-class Timed(msgspec.Struct, gc=False):
-    """A record with the time it holds, in milliseconds since the epoch: ``from_ms <= t < to_ms``."""
-
-    record: Any
-    from_ms: int
-    to_ms: int
-
-    def holds(self, ts: int) -> bool:
-        """Whether the record holds at ``ts``."""
-        return self.from_ms <= ts < self.to_ms
-
-
-def decode(raw: bytes) -> Record:
-    """Decode one record of JSON. Raises :class:`BadRecord` with what is wrong."""
-    try:
-        record: Record = _decoder.decode(raw)
-        return record
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(str(error)) from None
-
-
-def key_of(record: Record) -> str:
-    """The record's Kafka key, ``<record>/<id>``."""
-    return f"{record.__struct_config__.tag}/{record.id}"
-
-
-def _ms(text: str | None, default: int) -> int:
-    if text is None:
-        return default
-    try:
-        return parse_time(text)[0]
-    except BadEvent as error:
-        raise BadRecord(error.detail) from None
+#: What is known of a subject nothing is known of. It is one for all, and never changed.
+NOTHING: Final = About()
 
 
 class Reference:
-    """The reference data by what it is asked for. Not safe for use from several threads."""
+    """The reference data by what it is asked for. Not safe for use from several threads.
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.actors: dict[str, Actor] = {}
+    ``store`` keeps what there is much of; without one it is a dictionary. It belongs to this object alone and begins empty.
+    ``at_hand`` is how many of its entries are kept in memory as they are.
+    """
+
+    def __init__(
+        self, records: Iterable[Record] = (), store: MutableMapping[str, bytes] | None = None, at_hand: int = SIZE
+    ) -> None:
+        self.actors: dict[str, Staff] = {}
         self.units: dict[str, Unit] = {}
-        self.subjects: dict[str, Subject] = {}
-        self.cases: dict[str, Timed] = {}
-        self.leave: dict[str, list[tuple[int, int]]] = {}
-        self.left: dict[str, int] = {}
-        self.cases_by_subject: defaultdict[str, dict[str, Timed]] = defaultdict(dict)
-        self.dispatches_by_actor: defaultdict[str, dict[str, Timed]] = defaultdict(dict)
-        self.dispatches_by_unit: defaultdict[str, dict[str, Timed]] = defaultdict(dict)
-        self.watches_by_subject: defaultdict[str, dict[str, Timed]] = defaultdict(dict)
-        self.shifts_by_actor: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-        self.linked: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        self.actors_by_person: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        #: The values of placeholders in rules, by name; a list that changes is another object.
+        #: Lists of values by id. A list that changes is a new tuple, so that whoever made something of it can tell.
         self.lists: dict[str, tuple[str, ...]] = {}
-        self._others: dict[str, Any] = {}
+        self.actors_by_person: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self.shifts: defaultdict[str, Spans] = defaultdict(Spans)
+        #: Dispatches without subjects, by (actor or unit, area).
+        self.tasks_of_actor: defaultdict[tuple[str, str], Spans] = defaultdict(Spans)
+        self.tasks_of_unit: defaultdict[tuple[str, str], Spans] = defaultdict(Spans)
+        #: Where the homes of actors are, as far as it was asked: (street, number, area) of an address.
+        self._homes: dict[str, tuple[str | None, int | None, str | None]] = {}
+        self._in_memory: dict[str, dict[str, Any]] = {"actor": self.actors, "unit": self.units, "list": self.lists}
+        self._counts: defaultdict[str, int] = defaultdict(int)
+        self._shelf = Shelf({} if store is None else store, at_hand)
         for record in records:
             self.put(record)
 
     def __len__(self) -> int:
-        return len(self.actors) + len(self.units) + len(self.subjects) + len(self.cases) + len(self._others)
+        return sum(self._counts.values())
 
-    def put(self, record: Record) -> None:
-        """Add a record, or replace the one with the same key.
+    @property
+    def has_cases(self) -> bool:
+        """Whether any case is known; if none is, that a case is not there says nothing."""
+        return self._counts["case"] > 0
 
-        Raises :class:`BadRecord` for a time that is none; what was known before then stays.
-        """
-        timed = _timed(record)
-        absent = _absence(record) if isinstance(record, Actor) else ([], FOREVER)
-        key = key_of(record)
-        self.remove(key)
-        match record:
-            case Actor():
-                self.leave[record.id], self.left[record.id] = absent
-                self.actors[record.id] = record
-                if record.person is not None:
-                    self.actors_by_person[record.person][record.id] = None
-            case Unit():
-                self.units[record.id] = record
-            case Subject():
-                self.subjects[record.id] = record
-            case Values():
-                self.lists[record.id] = tuple(record.values)
-            case Case():
-                assert timed is not None  # a case always has a span
-                self.cases[record.id] = timed
-                _index(self.cases_by_subject, record.subjects, record.id, timed)
-            case _:
-                self._others[key] = timed if timed is not None else record
-                self._place(record, timed)
+    def about(self, subject_id: str) -> About:
+        """Everything about a subject, to be read and not changed."""
+        found = self._shelf.get(f"subject/{subject_id}", _about)
+        return NOTHING if found is None else found
 
-    def _place(self, record: Record, timed: Any) -> None:
-        match record:
-            case Dispatch():
-                _index(self.dispatches_by_actor, record.actors, record.id, timed)
-                if record.unit is not None and not record.actors:
-                    self.dispatches_by_unit[record.unit][record.id] = timed
-            case Watch():
-                _index(self.watches_by_subject, record.subjects, record.id, timed)
-            case Shift():
-                if record.actor is not None:
-                    self.shifts_by_actor[record.actor][record.id] = (timed.from_ms, timed.to_ms)
-            case Link():
-                if record.from_subject is not None and record.to_subject is not None:
-                    self.linked[record.from_subject][record.id] = record.to_subject
-                    self.linked[record.to_subject][record.id] = record.from_subject
+    def case(self, case_id: str) -> CaseFile | None:
+        """A case by its id."""
+        return self._shelf.get(f"case/{case_id}", _FILES["case"])
 
-    def remove(self, key: str) -> None:
-        """Forget the record of this key (a tombstone in the topic); a key that is not there is fine."""
-        kind, _, name = key.partition("/")
-        match kind:
-            case "actor":
-                gone = self.actors.pop(name, None)
-                if gone is not None:
-                    _unindex(self.actors_by_person, [gone.person], name)
-                self.leave.pop(name, None)
-                self.left.pop(name, None)
-            case "unit":
-                self.units.pop(name, None)
-            case "subject":
-                self.subjects.pop(name, None)
-            case "list":
-                self.lists.pop(name, None)
-            case "case":
-                timed = self.cases.pop(name, None)
-                if timed is not None:
-                    _unindex(self.cases_by_subject, timed.record.subjects, name)
-            case _:
-                self._displace(self._others.pop(key, None))
+    def home(self, address: str) -> tuple[str | None, int | None, str | None]:
+        """Street, number and area of the address of an actor; these few are kept, as each of an actor's lookups asks."""
+        found = self._homes.get(address)
+        if found is None:
+            about = self.about(address)
+            found = self._homes[address] = about.street, about.number, about.area
+        return found
 
-    def _displace(self, gone: Any) -> None:
-        record = gone.record if isinstance(gone, Timed) else gone
-        match record:
-            case Dispatch():
-                _unindex(self.dispatches_by_actor, record.actors, record.id)
-                _unindex(self.dispatches_by_unit, [record.unit], record.id)
-            case Watch():
-                _unindex(self.watches_by_subject, record.subjects, record.id)
-            case Shift():
-                _unindex(self.shifts_by_actor, [record.actor], record.id)
-            case Link():
-                _unindex(self.linked, [record.from_subject, record.to_subject], record.id)
-            case _:
-                pass
+    def cases_of(self, actor_id: str) -> Team:
+        """The cases of an actor, open or not."""
+        return self._shelf.get(f"actor/{actor_id}", _team) or []
 
     def areas_of_unit(self, unit: str | None) -> set[str]:
         """The areas of a unit and of the units above it (at most 16 levels, so a loop in the data ends)."""
@@ -292,41 +117,193 @@ class Reference:
             unit = known.parent
         return areas
 
+    def is_inside(self, area: str | None, areas: Sequence[str] | None, unit: str | None) -> bool | None:
+        """Whether ``area`` is among ``areas`` or those of the unit; ``None`` when either side is unknown."""
+        if area is None:
+            return None
+        if areas and area in areas:
+            return True
+        of_unit = self.areas_of_unit(unit)
+        return area in of_unit if areas or of_unit else None
 
-def _timed(record: Record) -> Timed | None:
-    names = _TIMED.get(str(record.__struct_config__.tag))
-    if names is None:
-        return None
-    return Timed(record, _ms(getattr(record, names[0]), -FOREVER), _ms(getattr(record, names[1]), FOREVER))
+    def flush(self) -> None:
+        """Write to the store what is only in memory."""
+        self._shelf.flush()
+
+    def put(self, record: Record) -> None:
+        """Add a record, or replace the one with the same key.
+
+        Raises :class:`BadRecord` for a time that is none; what was known before then stays.
+        """
+        if type(record) is Subject:  # nine in ten are, so they go straight
+            self._counts["subject"] += self._swap_subject(record.id, record) is None
+            return
+        kind, name, made = kind_of(record), record.id, kept(record)
+        gone = self._swap(kind, name, made)
+        if gone is None:
+            self._counts[kind] += 1
+        elif kind in _ERASE:
+            _ERASE[kind](self, name, gone)
+        if kind in _NOTE:
+            _NOTE[kind](self, name, made)
+
+    def remove(self, key: str) -> None:
+        """Forget the record of this key (a tombstone in the topic); a key that is not there is fine."""
+        kind, _, name = key.partition("/")
+        gone = self._swap(kind, name, None) if kind in _KINDS else None
+        if gone is not None:
+            self._counts[kind] -= 1
+            if kind in _ERASE:
+                _ERASE[kind](self, name, gone)
+
+    def _swap(self, kind: str, name: str, made: Any) -> Any:
+        """Put a record in the place of the one of the same key, or ``None`` to remove it; return what was there."""
+        in_memory = self._in_memory.get(kind)
+        if in_memory is not None:
+            gone = in_memory.pop(name, None)
+            if made is not None:
+                in_memory[name] = made
+            return gone
+        if kind == "subject":
+            return self._swap_subject(name, made)
+        return self._shelf.swap(f"{kind}/{name}", made, _FILES[kind])
+
+    def _swap_subject(self, name: str, record: Subject | None) -> bool | None:
+        if record is None and not self.about(name).known:
+            return None
+        self._homes.pop(name, None)
+        about = self._open(name)
+        was_known, about.known = about.known, record is not None
+        if record is None:
+            about.kind = about.area = about.owner = about.address = about.tags = about.street = about.number = None
+            self._close(name, about)
+        else:
+            about.kind, about.area, about.owner = record.kind, record.area, record.owner
+            about.address, about.tags = record.address, record.tags
+            about.street, about.number = record.street, record.number
+        return was_known or None
+
+    # What a record says is noted where it will be asked for; when it goes, each note is erased.
+
+    def _note_actor(self, name: str, staff: Staff) -> None:
+        if staff.person is not None:
+            self.actors_by_person[staff.person][name] = None
+
+    def _erase_actor(self, name: str, staff: Staff) -> None:
+        if staff.address is not None:
+            self._homes.pop(staff.address, None)
+        if staff.person is not None:
+            others = self.actors_by_person[staff.person]
+            del others[name]
+            if not others:
+                del self.actors_by_person[staff.person]
+
+    def _note_case(self, name: str, case: CaseFile) -> None:
+        self._add("cases", _named(name, case), Claim(name, case.from_ms, case.to_ms, case.unit, case.actors))
+        for actor in case.actors:
+            team = self._shelf.get(f"actor/{actor}", _team) or []
+            team.insert(bisect_left(team, (name,)), (name, case.from_ms, case.to_ms))
+            self._shelf.put(f"actor/{actor}", team)
+
+    def _erase_case(self, name: str, case: CaseFile) -> None:
+        self._drop("cases", _named(name, case), name)
+        for actor in case.actors:
+            team = [entry for entry in self.cases_of(actor) if entry[0] != name]
+            self._shelf.put(f"actor/{actor}", team or None)
+
+    def _note_dispatch(self, name: str, task: DispatchFile) -> None:
+        unit = None if task.actors else task.unit
+        self._add("dispatches", task.subjects, Claim(name, task.from_ms, task.to_ms, unit, task.actors))
+        for index, key in self._tasks(task):
+            index[key].add(task.from_ms, task.to_ms)
+
+    def _erase_dispatch(self, name: str, task: DispatchFile) -> None:
+        self._drop("dispatches", task.subjects, name)
+        for index, key in self._tasks(task):
+            _remove(index, key, task.from_ms, task.to_ms)
+
+    def _tasks(self, task: DispatchFile) -> list[tuple[dict[tuple[str, str], Spans], tuple[str, str]]]:
+        """Where a dispatch is noted that is about an area rather than subjects."""
+        if task.subjects or task.area is None:
+            return []
+        if task.actors:
+            return [(self.tasks_of_actor, (actor, task.area)) for actor in task.actors]
+        return [(self.tasks_of_unit, (task.unit, task.area))] if task.unit is not None else []
+
+    def _note_watch(self, name: str, watch: WatchFile) -> None:
+        self._add("watches", watch.subjects, Claim(name, watch.from_ms, watch.to_ms, None, watch.may_know))
+
+    def _erase_watch(self, name: str, watch: WatchFile) -> None:
+        self._drop("watches", watch.subjects, name)
+
+    def _note_shift(self, _: str, shift: ShiftFile) -> None:
+        if shift.actor is not None:
+            self.shifts[shift.actor].add(shift.from_ms, shift.to_ms)
+
+    def _erase_shift(self, _: str, shift: ShiftFile) -> None:
+        if shift.actor is not None:
+            _remove(self.shifts, shift.actor, shift.from_ms, shift.to_ms)
+
+    def _note_link(self, name: str, link: LinkFile) -> None:
+        for here, there in link.ways():
+            about = self._open(here)
+            at = bisect_left(about.links, (name,))
+            about.links = (*about.links[:at], (name, there), *about.links[at:])
+
+    def _erase_link(self, name: str, link: LinkFile) -> None:
+        for here, _ in link.ways():
+            about = self._open(here)
+            about.links = tuple(link for link in about.links if link[0] != name)
+            self._close(here, about)
+
+    def _open(self, subject_id: str) -> About:
+        """What is known of a subject, to be changed; :meth:`_close` puts it back."""
+        key = f"subject/{subject_id}"
+        about = self._shelf.get(key, _about)
+        if about is None:
+            about = About()
+            self._shelf.put(key, about)
+        else:
+            self._shelf.touch(key)
+        return about
+
+    def _close(self, subject_id: str, about: About) -> None:
+        """After something was taken out: an entry that says nothing must not stay."""
+        if about == NOTHING:
+            self._shelf.put(f"subject/{subject_id}", None)
+
+    def _add(self, field: str, subjects: Iterable[str], claim: Claim) -> None:
+        for subject in subjects:
+            about = self._open(subject)
+            claims: tuple[Claim, ...] = getattr(about, field)
+            at = bisect_left(claims, claim.id, key=_ID)
+            setattr(about, field, (*claims[:at], claim, *claims[at:]))
+
+    def _drop(self, field: str, subjects: Iterable[str], claim_id: str) -> None:
+        for subject in subjects:
+            about = self._open(subject)
+            setattr(about, field, tuple(claim for claim in getattr(about, field) if claim.id != claim_id))
+            self._close(subject, about)
 
 
-def _absence(actor: Actor) -> tuple[list[tuple[int, int]], int]:
-    """When the actor is on leave, and from when the actor has left."""
-    leave = [(_ms(span.from_, -FOREVER), _ms(span.to, FOREVER)) for span in actor.leave or ()]
-    return leave, _ms(actor.left, FOREVER)
+def _named(name: str, case: CaseFile) -> tuple[str, ...]:
+    """What a case names: its subjects, and its own file, which can be looked up too."""
+    subjects = case.subjects or ()
+    return subjects if name in subjects else (*subjects, name)
 
 
-def _index(index: dict[str, dict[str, Timed]], names: list[str] | None, record_id: str, timed: Any) -> None:
-    for name in names or ():
-        index[name][record_id] = timed
+def _remove(index: dict[Any, Spans], key: Any, from_ms: int, to_ms: int) -> None:
+    """Take a stretch out, leaving no empty entry: an index must look as if the record had never been."""
+    spans = index[key]
+    spans.remove(from_ms, to_ms)
+    if not spans:
+        del index[key]
 
 
-def _unindex(index: dict[str, dict[str, Any]], names: Sequence[str | None] | None, record_id: str) -> None:
-    """The reverse, which leaves no empty entries: an index must look as if the record had never been."""
-    for name in names or ():
-        entries = index.get(name) if name is not None else None
-        if entries is not None:
-            entries.pop(record_id, None)
-            if not entries:
-                del index[name]  # type: ignore[arg-type]  # None has no entries
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of ``lookup.reference.v1``."""
-    (schema,), components = msgspec.json.schema_components([Record], ref_template="#/$defs/{name}")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "lookup.reference.v1",
-        **schema,
-        "$defs": components,
-    }
+_ID: Final = attrgetter("id")
+_KINDS: Final = ("actor", "unit", "list", "subject", "case", "dispatch", "watch", "shift", "link")
+_Hand = dict[str, Callable[[Reference, str, Any], None]]
+_NOTE: Final[_Hand] = {
+    kind: getattr(Reference, f"_note_{kind}") for kind in _KINDS if hasattr(Reference, f"_note_{kind}")
+}
+_ERASE: Final[_Hand] = {kind: getattr(Reference, f"_erase_{kind}") for kind in _NOTE}

@@ -118,7 +118,7 @@ def _wake(state: KeyState, rule: Rule) -> None:
             if isinstance(window, Peers):
                 window.fired_by.clear()
             else:
-                window.fired = None
+                window.fired = []
 
 
 def _positions(rule: Correlation, state: KeyState, ts: int) -> set[int]:

@@ -98,7 +98,11 @@ def test_saving_and_loading_anywhere_changes_nothing(given_lookups: list[Any]) -
     assert save_state(kept) == save_state(saved)
 
 
-@given(st.binary(max_size=40))
+#: A MessagePack array of any length is a state, as what is missing at its end has its default.
+_ARRAY = frozenset(range(0x90, 0xA0)) | {0xDC, 0xDD}
+
+
+@given(st.binary(max_size=40).filter(lambda data: not data or data[0] not in _ARRAY) | st.just(b"\x91\x63"))
 def test_a_state_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(BadState):
         load_state(data)

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from monitor.alerts import from_model
+from monitor.detector import peer_group_of
 from monitor.enrich import enrich
+from monitor.model import FeatureState, observe
 from monitor.reference import Reference
 from tests.samples import lookup, reference
 
@@ -212,3 +215,23 @@ def test_the_register_is_believed_over_the_event() -> None:
     assert (found["actor.unit"], found["actor.role"], found["subject.kind"]) == ("north", "officer", "person")
     assert found["subject.tags"] == ["in-news"]
     assert found["actor.peer_group"] == "officers"
+
+
+OPTIONAL = ("actor.unit", "actor.role", "subject", "subject.id", "subject.kind", "query.text", "query.fields", "results",
+            "purpose", "purpose.case", "purpose.code", "purpose.text", "purpose.for", "client.terminal", "outcome")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_null_is_as_good_as_missing(name: str, known: bool) -> None:
+    data = reference(ACTOR, SUBJECT, {**CASE, "actors": ["o-1"]}) if known else reference()
+    for fields in ({}, {"subject.id": "p-1"}, {"purpose.case": "c-1"}):
+        if name in fields:
+            continue
+        null = enrich({**lookup(), **fields, name: None}, data)
+        missing = enrich({**lookup(), **fields}, data)
+        assert {field: value for field, value in null.items() if value is not None} == missing
+        assert peer_group_of(null) == peer_group_of(missing)
+        features = [observe(FeatureState(), found) for found in (null, missing)]
+        assert features[0] == features[1]
+        assert from_model(null, 0.5, []) == from_model(missing, 0.5, [])

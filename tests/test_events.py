@@ -99,6 +99,8 @@ def test_each_required_field_is_required(name: str) -> None:
         ("query", {"fields": "owner"}),
         ("query", {"fields": ["owner", 1]}),
         ("purpose", "case 5"),
+        ("purpose", {"for": 7}),
+        ("purpose", {"for": ""}),
         ("client", {"ip": 10}),
         ("results", -1),
         ("results", "1"),
@@ -145,11 +147,31 @@ def test_lists_count_in_the_depth() -> None:
     assert refused(orjson.dumps({**GOOD, "a": [1]})[:-2] + b", 1e300]}") == "number-out-of-range"
 
 
-def test_unknown_fields_are_kept_and_null_is_absent() -> None:
-    found = accepted(channel="mobile", extra={"a": {"b": [1, 2]}}, outcome=None)
+def test_unknown_fields_are_kept() -> None:
+    found = accepted(channel="mobile", extra={"a": {"b": [1, 2]}})
     assert found["channel"] == "mobile"
     assert found["extra.a.b"] == [1, 2]
-    assert "outcome" not in found
+
+
+def test_a_null_is_kept_as_none_wherever_it_stands() -> None:
+    """Sigma's ``exists`` asks whether a field was sent, not what it says."""
+    found = accepted(
+        outcome=None, results=None, subject=None, query={"text": None, "fields": None}, note=None, extra={"a": None}
+    )
+    sent = ("outcome", "results", "subject", "query.text", "query.fields", "note", "extra.a")
+    assert {name: found[name] for name in sent} == dict.fromkeys(sent)
+    assert "client" not in found
+
+
+@pytest.mark.parametrize("actor", [None, {"id": None}, {}])
+def test_a_null_actor_is_a_missing_one(actor: Any) -> None:
+    assert refused({**GOOD, "actor": actor}) == "missing-field"
+
+
+def test_a_null_cannot_take_the_name_of_what_is_ours() -> None:
+    found = accepted(relation=None, **{"actor.id": None})
+    assert "relation" not in found
+    assert (found["actor.id"], found["input.actor.id"], found["input.relation"]) == ("o-1", None, None)
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -183,6 +205,8 @@ def test_cloudevents_headers_fill_in_what_the_body_lacks() -> None:
     ]
     found = decode(body, received_ms=NOW, headers=headers)
     assert (found["id"], found["time"], found["system"]) == ("ce-7", "2026-11-20T09:15:02Z", "own")
+    nulls = orjson.dumps({**orjson.loads(body), "id": None})
+    assert decode(nulls, received_ms=NOW, headers=headers)["id"] == "ce-7"
     assert refused(body, headers=[*headers, ("ce_specversion", b"2.0")]) == "cloudevents"
     assert refused(body, headers=[("ce_id", b"\xff")]) == "cloudevents"
 
@@ -231,7 +255,7 @@ def test_any_fields_make_a_lookup_with_sound_fields_or_are_refused(fields: dict[
     assert found["action"] in events.ACTIONS
     assert isinstance(found["ts"], int)
     assert not (OURS - {"ts", "hour", "weekday", "day"}) & found.keys()
-    assert None not in found.values()
+    assert None not in [found[name] for name in ("id", "time", "system", "action", "actor.id", "ts", "hour", "weekday")]
     jsonschema.validate(json.loads(raw), events.json_schema())
 
 

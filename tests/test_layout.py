@@ -11,9 +11,9 @@ import pytest
 MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
 ORDER = (
-    "events", "documents", "junit", "reference", "enrich", "rules", "matching", "model", "order", "alerts", "scoring",
-    "detector", "backtest", "recall", "tally", "replay", "ruletest", "sofar",
-    "verdict",
+    "events", "documents", "records", "known", "spans", "shelf", "junit", "reference", "explanations", "enrich", "rules",
+    "matching", "model", "order", "alerts", "scoring", "detector", "backtest", "recall", "tally", "replay", "ruletest",
+    "sofar", "verdict",
 )  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",

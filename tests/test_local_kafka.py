@@ -314,11 +314,47 @@ def test_an_answer_to_another_request_is_refused() -> None:
         ("java.net.BindException: Address already in use", "Another process took its port"),
         ("Terminating due to java.lang.OutOfMemoryError: Java heap space", "128 MB of heap did not do"),
         ("KafkaException: Failed to acquire lock on file .lock in /d", "Another Kafka uses /d"),
+        ("RuntimeException: Stored node id 7 doesn't match previous node id 1", "node.id in its meta.properties"),
         ("something else", "/d/kafka.log"),
         ("", "it wrote nothing"),
     ],
 )
-def test_a_failed_start_is_explained_with_the_last_lines(output: str, says: str) -> None:
+def test_a_failed_start_is_explained_with_what_it_wrote(output: str, says: str) -> None:
     text = local_kafka_config.explain_failure(f"first\n{output}" if output else "", "/d", 128)
     assert says in text
     assert output in text
+
+
+TRACE = "".join(f"\tat org.apache.kafka.Some$.place{number}(Some.scala:{number})\n" for number in range(30))
+STORY = f"""2026-11-24T21:59:09,206 INFO  Log4jControllerRegistration$ Registered MBean
+2026-11-24T21:59:09,300 INFO  KafkaConfig log.error.level = ERRORS
+[2026-11-24 21:59:09,486] ERROR Exiting Kafka due to fatal exception (kafka.Kafka$)
+org.apache.kafka.common.KafkaException: the outermost: with its message
+{TRACE}Caused by: java.io.IOException: in the middle
+{TRACE}Caused by: java.lang.IllegalStateException: at the root
+{TRACE}2026-11-24T21:59:09,490 FATAL Kafka$ the last word
+"""
+
+
+def test_the_causes_are_shown_not_the_places_in_the_stack_traces() -> None:
+    causes = local_kafka_config.cause_lines(STORY)
+    assert causes == [
+        "[2026-11-24 21:59:09,486] ERROR Exiting Kafka due to fatal exception (kafka.Kafka$)",
+        "org.apache.kafka.common.KafkaException: the outermost: with its message",
+        "Caused by: java.io.IOException: in the middle",
+        "Caused by: java.lang.IllegalStateException: at the root",
+        "2026-11-24T21:59:09,490 FATAL Kafka$ the last word",
+    ]
+    text = local_kafka_config.explain_failure(STORY, "/d", 128)
+    assert all(cause in text for cause in causes)
+    assert "place7" not in text
+    assert "Its last lines" not in text
+
+
+def test_without_a_cause_the_last_lines_are_shown_and_causes_are_bounded() -> None:
+    text = local_kafka_config.explain_failure("\n".join(f"line {number}" for number in range(50)), "/d", 128)
+    assert "Its last lines" in text
+    assert "line 49" in text
+    assert "line 5\n" not in text
+    many = "\n".join(f"Caused by: number {number}" for number in range(500))
+    assert 1 < len(local_kafka_config.cause_lines(many)) < 20

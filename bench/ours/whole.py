@@ -91,8 +91,7 @@ async def run(job: Job, settings: Settings) -> None:
 
         async def _snapshot(self, partition: int) -> list[Chunk]:
             gone = await super()._snapshot(partition)
-            count = sum(record.key != topics.TICK for chunk in gone for record in chunk.handle.message.value)
-            if meter.saw(count):
+            if meter.saw(sum(chunk.lookups for chunk in gone)):
                 done.set()
             return gone
 

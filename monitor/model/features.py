@@ -23,6 +23,11 @@ _LONG: Final = 30 * _DAY
 _MEMORY: Final = 40
 _SUBJECTS: Final = 24
 _TERMINALS: Final = 4
+#: An unexplained lookup that leads to nothing (no explained lookup of the same subject) for so long had no sequel.
+SEQUEL_MS: Final = 3 * int(_DAY)
+#: How many unexplained lookups of an actor are followed up at a time. When there are more, the newest are not: were the
+#: oldest dropped instead, whoever makes many would never have one that ends without a sequel.
+_FOLLOWED: Final = 48
 _SENSITIVE: Final = frozenset({"export", "print", "follow"})
 
 #: Each feature in words, for the reasons of an alert.
@@ -41,6 +46,7 @@ WORDS: Final[dict[str, str]] = {
     "systems": "switching between many systems",
     "odd_hour": "an hour of the day this actor hardly works in",
     "new_terminal": "terminals this actor does not usually use",
+    "no_sequel": "a large share of unexplained lookups that led to nothing within three days",
 }
 FEATURES: Final = tuple(WORDS)
 
@@ -55,11 +61,15 @@ _SHARES: Final[tuple[str, ...]] = (
     "new_subjects",
     "systems",
     "new_terminal",
+    "no_sequel",
 )
 
 
 class FeatureState(msgspec.Struct, array_like=True):
-    """What is kept of one actor, some 300 bytes. ``shares`` are in the order of :data:`_SHARES`."""
+    """What is kept of one actor, 300 to 700 bytes. ``shares`` are in the order of :data:`_SHARES`.
+
+    ``awaited`` are the subjects (CRC-32) of unexplained lookups without a sequel so far, and ``since`` their times.
+    """
 
     last: int = 0
     counts: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
@@ -68,6 +78,8 @@ class FeatureState(msgspec.Struct, array_like=True):
     subjects: list[int] = []
     terminals: list[int] = []
     systems: list[int] = []
+    awaited: list[int] = []
+    since: list[int] = []
 
 
 def observe(state: FeatureState, lookup: Mapping[str, Any]) -> dict[str, float]:
@@ -76,6 +88,7 @@ def observe(state: FeatureState, lookup: Mapping[str, Any]) -> dict[str, float]:
     for position, now in enumerate(_indicators(state, lookup)):
         if now is not None:
             state.shares[position] += (now - state.shares[position]) / _MEMORY
+    _follow_up(state, lookup)
     vector.update(zip(_SHARES, state.shares, strict=True))
     vector["odd_hour"] = _odd_hour(state, lookup["hour"])
     return vector
@@ -100,7 +113,7 @@ def _indicators(state: FeatureState, lookup: Mapping[str, Any]) -> tuple[bool | 
     explanation, status = lookup.get("explanation"), lookup.get("purpose.status")
     in_area, on_shift, relation = lookup.get("in_area"), lookup.get("on_shift"), lookup.get("relation")
     return (
-        None if explanation is None else explanation == ["none"],
+        None if explanation is None else "none" in explanation,
         None if status is None else status in ("missing", "false"),
         None if in_area is None else not in_area,
         None if on_shift is None else not on_shift,
@@ -110,6 +123,29 @@ def _indicators(state: FeatureState, lookup: Mapping[str, Any]) -> tuple[bool | 
         _is_new(state.systems, lookup["system"], 1),
         _is_new(state.terminals, lookup.get("client.terminal"), _TERMINALS),
     )
+
+
+def _follow_up(state: FeatureState, lookup: Mapping[str, Any]) -> None:
+    """Decide which of the unexplained lookups so far had a sequel, and which have waited long enough for one.
+
+    The times only rise (a late lookup counts as if it had come with the newest), so the oldest is always in front.
+    """
+    awaited, since = state.awaited, state.since
+    while since and since[0] <= state.last - SEQUEL_MS:
+        del awaited[0], since[0]
+        state.shares[-1] += (1.0 - state.shares[-1]) / _MEMORY
+    explanation, subject = lookup.get("explanation"), lookup.get("subject.id")
+    if explanation is None or subject is None:
+        return
+    mark = zlib.crc32(subject.encode())
+    if "none" not in explanation:
+        while mark in awaited:
+            at = awaited.index(mark)
+            del awaited[at], since[at]
+            state.shares[-1] -= state.shares[-1] / _MEMORY
+    elif len(awaited) < _FOLLOWED:
+        awaited.append(mark)
+        since.append(state.last)
 
 
 def _is_new(recent: list[int], name: str | None, size: int) -> bool | None:

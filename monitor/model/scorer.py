@@ -213,7 +213,7 @@ class PeerModel:
                     f"the saved model has version {version[0] if version else None}; this program reads version {MODEL_VERSION}"
                 )
             saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ValueError(f"not a saved model: {error}") from None
         model = cls(saved.quantile)
         model.seen, model._means = saved.seen, saved.means

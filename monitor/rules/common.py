@@ -12,7 +12,7 @@ import msgspec
 
 from monitor.documents import KeyPath, Wrong, expect, nearest
 from monitor.rules.model import LEVELS, STATUSES, TYPOLOGIES
-from monitor.rules.windows import MAX_SPAN_MS
+from monitor.rules.windows import LONG_MS, MAX_SPAN_MS
 
 _SPAN_MS: Final = {
     "s": 1000,
@@ -64,8 +64,15 @@ def about(rule: Mapping[str, Any], path: str) -> dict[str, Any]:
         "falsepositives": _texts(rule, "falsepositives"),
         "path": path,
         "suppress_ms": span_of(rule["suppress"], ("suppress",)) if rule.get("suppress") is not None else 0,
-        "grace_ms": span_of(rule["grace"], ("grace",)) if rule.get("grace") is not None else 0,
+        "grace_ms": _grace(rule["grace"]) if rule.get("grace") is not None else 0,
     }
+
+
+def _grace(text: Any) -> int:
+    span = span_of(text, ("grace",))
+    if span > LONG_MS:
+        raise Wrong(f"grace {text} is too long", "at most 31 days", ("grace",))
+    return span
 
 
 def _texts(rule: Mapping[str, Any], name: str) -> tuple[str, ...]:

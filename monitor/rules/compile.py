@@ -7,14 +7,18 @@ A *witness* is a set of clauses of which at least one holds for every lookup the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from monitor.rules import tree
 from monitor.rules.model import Clause, Lookup, Predicate, Witness
+from monitor.rules.patterns import fold
+from monitor.rules.same import same_as
 from monitor.rules.values import Lists, exact_of, key_of, text_of, value_test
 
 Compiled = tuple[Predicate, Witness]
+#: What the monitor makes of a lookup's time; keywords are not looked for in it.
+OF_TIME: Final = frozenset({"ts", "hour", "weekday"})
 #: What a clause costs: how often it may hold for lookups the condition does not match.
 _COSTS: Final = {"=": 1.0, "~": 4.0, "?": 50.0}
 _KEYWORD_COST: Final = 200.0
@@ -100,7 +104,7 @@ def _is_among(name: str, wanted: frozenset[str]) -> Compiled:
         if found is None:
             return False
         if type(found) is str:
-            return found.lower() in wanted
+            return (found.lower() if found.isascii() else fold(found)) in wanted
         if type(found) is list:
             return not wanted.isdisjoint(map(key_of, found))
         return key_of(found) in wanted
@@ -111,13 +115,13 @@ def _is_among(name: str, wanted: frozenset[str]) -> Compiled:
 def _field(name: str, test: tree.Test, lists: Lists) -> Compiled:
     match test:
         case tree.Null():
-            return (lambda lookup: lookup.get(name) is None), None
+            return _is_null(name), None
         case tree.Exists(yes=True):
-            return (lambda lookup: name in lookup), None
+            return (lambda lookup: name in lookup), frozenset({(name, "?", "")})
         case tree.Exists():
             return (lambda lookup: name not in lookup), None
         case tree.SameAs():
-            return _same_as(name, test), frozenset({(name, "?", "")})
+            return same_as(name, test), frozenset({(name, "?", "")})
     exact = exact_of(test)
     if exact is not None:
         return _is_among(name, frozenset({exact}))
@@ -134,9 +138,17 @@ def _field(name: str, test: tree.Test, lists: Lists) -> Compiled:
     return predicate, frozenset({_clause(name, test)})
 
 
+def _is_null(name: str) -> Predicate:
+    def predicate(lookup: Lookup) -> bool:
+        found = lookup.get(name)
+        return found is None or (type(found) is list and None in found)
+
+    return predicate
+
+
 def _clause(name: str, test: tree.Test) -> Clause:
     if isinstance(test, tree.Text) and not any(isinstance(part, tree.Listed) for part in test.parts):
-        texts = [part.lower() for part in test.parts if isinstance(part, str)]
+        texts = [fold(part) for part in test.parts if isinstance(part, str)]
         if len(texts) == len(test.parts):
             return name, "=", "".join(texts)
         longest = max(texts, key=len, default="")
@@ -150,36 +162,15 @@ def _keyword(test: tree.Test, lists: Lists) -> Compiled:
     inner = value_test(test, lists)
 
     def predicate(lookup: Lookup) -> bool:
-        for found in lookup.values():
-            if any(inner(item) for item in found if item is not None) if type(found) is list else _says(inner, found):
+        for name, found in lookup.items():
+            if name in OF_TIME or found is None:
+                continue
+            if any(inner(item) for item in found if item is not None) if type(found) is list else inner(found):
                 return True
         return False
 
     clause = _clause("", test)
     return predicate, frozenset({clause}) if clause[1] == "~" else None
-
-
-def _says(inner: Callable[[Any], bool], found: Any) -> bool:
-    return found is not None and inner(found)
-
-
-def _same_as(name: str, test: tree.SameAs) -> Predicate:
-    other, starts, ends = test.field, test.starts, test.ends
-
-    def compare(left: str, right: str) -> bool:
-        if starts and ends:
-            return right in left
-        return left.startswith(right) if starts else left.endswith(right) if ends else left == right
-
-    def predicate(lookup: Lookup) -> bool:
-        mine, theirs = lookup.get(name), lookup.get(other)
-        if mine is None or theirs is None:
-            return False
-        lefts = mine if type(mine) is list else [mine]
-        rights = theirs if type(theirs) is list else [theirs]
-        return any(compare(key_of(left), key_of(right)) for left in lefts for right in rights)
-
-    return predicate
 
 
 def explain(node: tree.Node, lookup: Mapping[str, Any], lists: Lists | None = None) -> list[tuple[int, str, bool]]:
@@ -232,7 +223,8 @@ def words_of(test: tree.Test) -> str:
             return f"{test.part + ' ' if test.part else ''}{test.op} {text_of(test.value)}"
         case tree.SameAs():
             how = {(True, True): "contains", (True, False): "starts with", (False, True): "ends with"}
-            return f"{how.get((test.starts, test.ends), '=')} the value of {test.field}"
+            cased = " (with case)" if test.cased else ""
+            return f"{how.get((test.starts, test.ends), '=')} the value of {test.field}{cased}"
         case tree.Null():
             return "= null"
     return "exists" if test.yes else "does not exist"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from monitor.documents import Wrong, expect, nearest
 from monitor.rules.common import about, fingerprint, span_of
 from monitor.rules.kinds import KINDS, Kind
+from monitor.rules.kinds.absence import SLACK_MS
+from monitor.rules.kinds.baseline import MAX_BASELINE
 from monitor.rules.kinds.kind import span_words
+from monitor.rules.kinds.temporal import ways
 from monitor.rules.model import Correlation, Rule
+from monitor.rules.plan import ACTOR
 from monitor.rules.values import COMPARE
-from monitor.rules.windows import LONG_MS
+from monitor.rules.windows import LONG_MS, MAX_ENTRIES
 
 WINDOWS: Final = ("sliding", "tumbling", "session")
 _BODY: Final = frozenset(
@@ -64,10 +68,20 @@ def make_correlation(data: Mapping[str, Any], path: str, known: Mapping[str, Rul
     }
     _check_span(made, kind, kind_name)
     _check_options(made, kind_name)
+    _check_bounds(made, kind_name)
+    _check_parts(made, [known[rule] for rule in rules], kind_name)
     prints = [known[rule].fingerprint for rule in rules]
-    delay = max(max(known[rule].grace_ms, getattr(known[rule], "delay_ms", 0)) for rule in rules)
     marks = fingerprint(fixed["id"], made, prints, fixed["suppress_ms"], fixed["grace_ms"])
+    delay = max(_delay(known[rule]) for rule in rules)
     return Correlation(**fixed, **made, delay_ms=delay, fingerprint=marks)
+
+
+def _delay(part: Rule) -> int:
+    """How long after its lookup a match of a part may be told."""
+    if not isinstance(part, Correlation):
+        return part.grace_ms
+    waits = max(part.grace_ms, part.span_ms + SLACK_MS if part.type == "absence" else 0)
+    return part.delay_ms + waits
 
 
 def _rules(
@@ -107,6 +121,8 @@ def _group_by(body: Mapping[str, Any]) -> tuple[str, ...]:
 def _aliases(body: Mapping[str, Any], known: Mapping[str, Rule], rules: tuple[str, ...]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for alias, mapping in expect(body, "aliases", dict, {}, (_AT,)).items():
+        if alias == ACTOR:
+            raise Wrong(f"{ACTOR} is who looked, in every rule", "give the alias another name", (_AT, "aliases", alias))
         if not isinstance(mapping, dict):
             raise Wrong("an alias is not a mapping", "rule: field", (_AT, "aliases", alias))
         for name, field in mapping.items():
@@ -194,7 +210,7 @@ def _option(name: str, value: Any, kind: type, at: tuple[str, ...]) -> float:
     number = _number(name, value, at)
     if number <= 0 or (kind is int and number % 1):
         raise Wrong(f"condition {name} is not a {'whole ' if kind is int else ''}number above 0", "", at)
-    limits = {"percentile": 100, "p": 1, "quantile": 1}
+    limits = {"percentile": 100, "p": 1, "quantile": 1, "baseline": MAX_BASELINE}
     if number > limits.get(name, float("inf")):
         raise Wrong(f"condition {name} is above {limits[name]}", "", at)
     return number
@@ -216,6 +232,44 @@ def _check_options(made: Mapping[str, Any], kind_name: str) -> None:
         raise Wrong(
             f"condition has neither {' nor '.join(either)}", f"for instance `{either[0]}: 3`", (_AT, "condition")
         )
+
+
+def _check_bounds(made: Mapping[str, Any], kind_name: str) -> None:
+    """A bound that no window reaches would never fire."""
+    kept_whole = made["window"] != "sliding" or kind_name == "sequence_run"
+    for name, bound in made.get("bounds", ()):
+        if kept_whole and kind_name in ("event_count", "value_count", "sequence_run") and bound > MAX_ENTRIES:
+            raise Wrong(
+                f"condition {name} is above {MAX_ENTRIES:,}, of which no window keeps more",
+                "a sliding window counts any number",
+                (_AT, "condition", name),
+            )
+    if made["type"] == "temporal_ordered" and made["expression"] is not None:
+        try:
+            ways(made["expression"])
+        except ValueError as error:
+            raise Wrong(str(error), "split it into several rules", (_AT, "condition")) from None
+
+
+def _check_parts(made: Mapping[str, Any], parts: Sequence[Rule], kind_name: str) -> None:
+    for number, part in enumerate(parts):
+        if not isinstance(part, Correlation):
+            continue
+        at = (_AT, "rules", number)
+        if part.type == "anomaly":
+            raise Wrong(f"{part.name or part.id} is told by the model, later, and is part of no other rule", "", at)
+        if kind_name == "share" and _delay(part):
+            raise Wrong(f"{part.name or part.id} waits, and share asks about one lookup at once", "", at)
+        if (
+            _delay(part)
+            and len(parts) > 1
+            and (made["span_ms"] > LONG_MS or kind_name in ("rate_change", "peer_deviation"))
+        ):
+            raise Wrong(
+                f"{part.name or part.id} waits, and a lookup that others match too would count twice",
+                "make it the only one, or the timespan shorter",
+                at,
+            )
 
 
 def _expression(body: Mapping[str, Any], kind_name: str) -> Any:
@@ -285,4 +339,4 @@ def _names_in(expression: Any) -> list[str]:
 def _positions(expression: Any, names: Mapping[str, str], rules: tuple[str, ...]) -> Any:
     if isinstance(expression, str):
         return rules.index(names[expression])
-    return [expression[0], *(_positions(part, names, rules) for part in expression[1:])]
+    return (expression[0], *(_positions(part, names, rules) for part in expression[1:]))

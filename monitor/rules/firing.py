@@ -22,7 +22,7 @@ def make_firing(rule: Correlation, group: Group, lookup: Lookup, hit: Hit, suppr
         time=lookup["time"],
         actors=sorted({entry.actor for entry in hit.inside}),
         subjects=subjects[:MAX_EVIDENCE],
-        events=[entry.id for entry in hit.inside[-MAX_EVIDENCE:]],
+        events=[entry.id for entry in hit.inside][-MAX_EVIDENCE:],
         count=hit.amount,
         reasons=[hit.reason, rule.title],
         suppressed=suppressed,

@@ -7,12 +7,14 @@ from typing import Final
 
 import ahocorasick
 
+from monitor.rules.compile import OF_TIME
 from monitor.rules.model import Detection, Lookup
 from monitor.rules.values import key_of
 
 Numbered = tuple[int, Detection]
 #: From so many needles on an Aho-Corasick automaton is faster than asking for one after the other.
 _FEW: Final = 6
+_MISSING: Final = object()
 
 
 class _Needles:
@@ -73,19 +75,23 @@ class WitnessIndex:
 
     def _candidates(self, lookup: Lookup) -> Iterable[list[Numbered]]:
         for field in self._fields if len(self._fields) <= len(lookup) else self._fields & lookup.keys():
-            value = lookup.get(field)
-            if value is None:
+            value = lookup.get(field, _MISSING)
+            if value is _MISSING:
                 continue
             present = self._present.get(field)
             if present is not None:
                 yield present
+            if value is None:
+                continue
             exact, needles = self._exact.get(field), self._needles.get(field)
             if exact is None and needles is None:
                 continue
             for item in value if type(value) is list else (value,):
                 yield from self._by_value(key_of(item), exact, needles)
         if self._keywords is not None:
-            for value in lookup.values():
+            for name, value in lookup.items():
+                if name in OF_TIME:
+                    continue
                 for item in value if type(value) is list else (value,):
                     if item is not None:
                         yield from self._keywords.found_in(key_of(item))

@@ -22,7 +22,7 @@ from monitor.rules.ruleset import RuleSet
 from monitor.rules.values import Lists
 
 #: What parsing makes of a text; it changes when the parser does, so that an old cache is not read.
-PARSER: Final = "1"
+PARSER: Final = "2"
 LISTS: Final = "lists"
 _LIST_NAME: Final = ".txt"
 
@@ -65,6 +65,11 @@ class Parsed(msgspec.Struct):
         if document is None:
             return RuleProblem(self.path, 1, 1, wrong.message, wrong.hint)
         return document.problem(wrong)
+
+
+def as_wrong(error: Exception) -> Wrong:
+    """The error as a problem. Any other than a :class:`Wrong` is a fault of ours, and still it stops no other document."""
+    return error if isinstance(error, Wrong) else Wrong(f"not understood ({type(error).__name__}: {error})")
 
 
 class BothLists(Mapping[str, tuple[str, ...]]):
@@ -127,7 +132,8 @@ def load_texts(
 
 def version_of(files: Mapping[str, str]) -> str:
     """What names a pack: 16 hexadecimal digits of a SHA-256 over its texts, whatever the folder they lie in."""
-    return hashlib.sha256(msgspec.json.encode(sorted(files.values()))).hexdigest()[:16]
+    texts = sorted(text.encode(errors="replace").decode() for text in files.values())
+    return hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:16]
 
 
 def lists_in(files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -155,8 +161,8 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
         if "detection" in document.data:
             try:
                 one.node = tree_of(document.data)
-            except Wrong as wrong:
-                problems.append(one.problem(wrong))
+            except Exception as error:
+                problems.append(one.problem(as_wrong(error)))
                 continue
         found.append(one)
     if cache is not None and len(problems) == before:
@@ -176,8 +182,8 @@ def _detections(parsed: list[Parsed], lists: Lists, problems: list[RuleProblem])
             check_common(one.data, seen, one.path)
             if "correlation" not in one.data and "filter" not in one.data:
                 detections.append(make_detection(one.data, one.path, one.node, lists))
-        except Wrong as wrong:
-            problems.append(one.problem(wrong))
+        except Exception as error:
+            problems.append(one.problem(as_wrong(error)))
             one.data["correlation"] = one.data["filter"] = None  # nothing more is made of it
     return detections
 
@@ -189,8 +195,8 @@ def _foreign(parsed: list[Parsed], lists: Lists, problems: list[RuleProblem]) ->
             continue
         try:
             found.append(make_foreign(one.data, one.path, one.node, lists, one.witness))
-        except Wrong as wrong:
-            problems.append(one.problem(wrong))
+        except Exception as error:
+            problems.append(one.problem(as_wrong(error)))
     return found
 
 
@@ -207,8 +213,8 @@ def _filtered(
             for name in made.rules or ():
                 if name not in known:
                     raise Wrong(f"there is no detection {name}", nearest(name, sorted(known)), ("filter", "rules"))
-        except Wrong as wrong:
-            problems.append(one.problem(wrong))
+        except Exception as error:
+            problems.append(one.problem(as_wrong(error)))
             continue
         for rule_id in rules if made.rules is None else sorted({known[name] for name in made.rules}):
             rules[rule_id] = made.apply(rules[rule_id])
@@ -236,11 +242,11 @@ def _correlations(
             except NotTogether as error:
                 problems.append(one.problem(Wrong(str(error), "or group this rule by less", ("correlation", "rules"))))
                 continue
-            except Wrong as wrong:
+            except Exception as error:
                 if _names_one_of(one, names - known.keys()):
                     left.append(one)
                 else:
-                    problems.append(one.problem(wrong))
+                    problems.append(one.problem(as_wrong(error)))
                 continue
             made[rule.id] = rule
             known.update({key: rule for key in (rule.id, rule.name) if key is not None})

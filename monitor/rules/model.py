@@ -31,7 +31,6 @@ LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 #: Sigma's statuses.
 STATUSES: Final = ("stable", "test", "experimental", "deprecated", "unsupported")
 
-_HOUR: Final = 3600 * 1000
 Lookup = Mapping[str, Any]
 Predicate = Callable[[Lookup], bool]
 #: (field, kind, text): ``=`` a value equals the text, ``~`` a value contains it, ``?`` the field is there. The field is ""
@@ -58,9 +57,11 @@ class Rule:
     falsepositives: tuple[str, ...] = ()
     path: str = field(default="", compare=False)
     fingerprint: str = ""
-    #: For so long after an alert about a group, in milliseconds, further ones are only counted; 0: not.
+    #: For so long after an alert about a group (and before, for lookups that come late), in milliseconds, further ones are only
+    #: counted; 0: as the rule's window says.
     suppress_ms: int = 0
-    #: How long paperwork may follow the lookup, in milliseconds: the alert waits, and is dropped if an explanation came.
+    #: How long paperwork may follow the lookup, in milliseconds: the alert waits for so long. Then the lookups that are
+    #: explained by then are forgotten, and it is raised if the condition holds without them.
     grace_ms: int = 0
     #: Whether it alerts by itself, or is only a part of another rule.
     alerts: bool = True
@@ -96,13 +97,8 @@ class Correlation(Rule):
     options: Mapping[str, float] = field(default_factory=dict)
     peer: str | None = None
     expression: Any = field(default=None, compare=False)
-    #: How long the matches it watches may wait for paperwork, in milliseconds: they come so much later than others.
+    #: How long after its lookup a match of one of the parts may be told, in milliseconds, as some of them wait.
     delay_ms: int = 0
-
-    @property
-    def lateness_ms(self) -> int:
-        """How late a lookup may come and still count: the span, but at least 1 hour and at most 24, after any waiting."""
-        return min(24 * _HOUR, max(_HOUR, self.span_ms)) + self.delay_ms
 
 
 @dataclass(frozen=True, slots=True)

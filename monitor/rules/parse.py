@@ -6,6 +6,8 @@ search identifiers, which explanations need) is kept here by walking them before
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from sigma import types as sigma
@@ -18,12 +20,15 @@ from sigma.conditions import (
     ConditionSelector,
     ConditionValueExpression,
 )
-from sigma.exceptions import SigmaConditionError, SigmaError
-from sigma.modifiers import SigmaWideModifier, modifier_mapping
+from sigma.exceptions import SigmaConditionError, SigmaError, SigmaValueError
+from sigma.modifiers import SigmaCaseSensitiveModifier, SigmaWideModifier, modifier_mapping
+from sigma.policy import SigmaPolicy
+from sigma.policy.regex_engine import RegexEngine
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
 
 from monitor.documents import Wrong, nearest
 from monitor.rules import tree
+from monitor.rules.patterns import CannotCompile, compile_regex
 
 # Sigma 2.1 names it besides `wide`, its alias; pySigma knows the alias only.
 modifier_mapping.setdefault("utf16le", SigmaWideModifier)
@@ -31,22 +36,31 @@ MODIFIERS: Final = tuple(sorted(modifier_mapping))
 _REGEX_FLAGS: Final = {"IGNORECASE": "i", "MULTILINE": "m", "DOTALL": "s"}
 #: Modifiers of texts. A number under one of them is meant as its text, as the specification has it of all values.
 _OF_TEXTS: Final = frozenset(
-    {
-        "contains",
-        "startswith",
-        "endswith",
-        "cased",
-        "re",
-        "base64",
-        "base64offset",
-        "wide",
-        "utf16le",
-        "utf16be",
-        "utf16",
-    }
-    | {"windash", "expand", "fieldref", "cidr"}
+    {"contains", "startswith", "endswith", "cased", "re", "windash", "expand", "fieldref", "cidr"}
+    | {"base64", "base64offset", "wide", "utf16le", "utf16be", "utf16"}
 )
+#: Modifiers of numbers. pySigma keeps any other number above this as a float, which has fewer digits.
+_OF_NUMBERS: Final = frozenset({"lt", "lte", "gt", "gte"})
+_EXACT: Final = 2**53
+_PLACES: Final = frozenset({"contains", "startswith", "endswith"})
+#: With `expand`, a percent sign after a backslash is one; pySigma is given this character, which no text has, in its place.
+_PERCENT: Final = "\ufdd0"
+_ESCAPED_PERCENT: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\%").sub
 _CONDITION_HINT: Final = "names of selections, and, or, not, 1 of name*, all of them"
+
+
+class _Expressions(RegexEngine):  # type: ignore[misc]
+    """Ours, which does not write what is wrong with an expression to the standard error."""
+
+    @property
+    def error(self) -> type[Exception]:
+        return CannotCompile
+
+    def compile(self, pattern: str, flags: int = 0) -> Any:
+        return compile_regex(pattern)
+
+
+_POLICY: Final = SigmaPolicy(regex_engine=_Expressions())
 
 
 def parse_detection(body: dict[str, Any], at: str = "detection") -> tree.Node:
@@ -77,25 +91,77 @@ def parse_detection(body: dict[str, Any], at: str = "detection") -> tree.Node:
 
 def _selection(name: str, value: Any, at: str) -> SigmaDetection:
     try:
-        return SigmaDetection.from_definition(_with_texts(value))
+        found = SigmaDetection.from_definition(_definition(value), policy=_POLICY)
     except Exception as error:  # pySigma raises anything for a value of a kind it does not expect
         raise _explain(error, name, value, at) from None
+    _keep_case(found)
+    return found
 
 
-def _with_texts(value: Any) -> Any:
+def _definition(value: Any) -> Any:
+    """A selection as pySigma is to read it."""
     if isinstance(value, list):
-        return [_with_texts(each) for each in value]
+        return [_definition(each) if isinstance(each, (dict, list)) else _as_text(each) for each in value]
     if not isinstance(value, dict):
+        return _as_text(value)
+    made = dict(_item(key, inner) for key, inner in value.items())
+    if len(made) < len(value):
+        raise SigmaValueError("the same field is asked for twice in the same way")
+    return made
+
+
+def _item(key: str, value: Any) -> tuple[str, Any]:
+    """A field with its modifiers and values, in such a form that pySigma gives what the specification says."""
+    name, *modifiers = key.split("|")
+    if value == []:
+        raise SigmaValueError(f"{key} has no value")
+    if "re" in modifiers:
+        modifiers, value = _anchored(modifiers, value)
+    if not _OF_TEXTS.isdisjoint(modifiers) or name == "":
+        value = _each(value, _as_text)
+    elif _OF_NUMBERS.isdisjoint(modifiers):
+        value = _each(value, lambda one: str(one) if type(one) is int and abs(one) > _EXACT else one)
+    if "expand" in modifiers:
+        value = _each(value, lambda one: _ESCAPED_PERCENT(rf"\1{_PERCENT}", one) if isinstance(one, str) else one)
+    return "|".join((name, *modifiers)), value
+
+
+def _anchored(modifiers: list[str], value: Any) -> tuple[list[str], Any]:
+    """An expression is looked for anywhere, so that it has to begin or end the text must be said in it."""
+    where = _PLACES & {*modifiers}
+    if not where:
+        return modifiers, value
+    starts, ends = (r"\A" if where == {"startswith"} else ""), (r"\z" if where == {"endswith"} else "")
+    left = [modifier for modifier in modifiers if modifier not in _PLACES]
+    return left, _each(value, lambda one: f"{starts}(?:{one}){ends}" if isinstance(one, str) else one)
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    return [change(one) for one in value] if isinstance(value, list) else change(value)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def _keep_case(found: Any) -> None:
+    """With ``cased`` among its modifiers all texts of an item are cased, also those that other modifiers make of them."""
+    if isinstance(found, SigmaDetection):
+        for item in found.detection_items:
+            _keep_case(item)
+    elif SigmaCaseSensitiveModifier in found.modifiers:
+        found.value = [_cased(value) for value in found.value]
+
+
+def _cased(value: Any) -> Any:
+    if isinstance(value, sigma.SigmaExpansion):
+        return sigma.SigmaExpansion([_cased(each) for each in value.values])
+    if isinstance(value, sigma.SigmaFieldReference):
+        value.cased = True
         return value
-    return {
-        key: _as_texts(inner) if not _OF_TEXTS.isdisjoint(key.split("|")[1:]) else inner for key, inner in value.items()
-    }
-
-
-def _as_texts(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_as_texts(each) for each in value]
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return sigma.SigmaCasedString.from_sigma_string(value) if type(value) is sigma.SigmaString else value
 
 
 def _explain(error: Exception, name: str, value: Any, at: str) -> Wrong:
@@ -105,7 +171,7 @@ def _explain(error: Exception, name: str, value: Any, at: str) -> Wrong:
     for number, part in enumerate(parts):
         for key, inner in part.items() if isinstance(part, dict) else ():
             try:
-                SigmaDetectionItem.from_mapping(key, _with_texts({key: inner})[key])
+                SigmaDetectionItem.from_mapping(*_item(key, inner), policy=_POLICY)
             except Exception as found:
                 place = (at, name, number, key) if isinstance(value, list) else (at, name, key)
                 unknown = [modifier for modifier in key.split("|")[1:] if modifier not in modifier_mapping]
@@ -115,8 +181,8 @@ def _explain(error: Exception, name: str, value: Any, at: str) -> Wrong:
 
 
 def first_line(error: Exception) -> str:
-    """An error's message without pySigma's source appendix."""
-    return next(iter(str(error).split(" in ")[0].splitlines()), type(error).__name__)
+    """The first line of an error's message."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _condition(node: Any, detections: SigmaDetections) -> tree.Node:
@@ -165,9 +231,14 @@ def _resolved(node: Any) -> tree.Node:
 
 
 def _different(inner: tree.Node) -> tree.Node:
-    """``neq``: the field is there and none of the values is its own. A field that is not there differs from nothing."""
-    fields = sorted({found.field for found in tree.walk(inner) if found.field is not None})
-    there = tuple(tree.Is(field, tree.Exists(True)) for field in fields)
+    """``neq``: the field is there (for a ``fieldref`` the other one too) and none of the values is its own.
+
+    A field that is not there differs from nothing, and nothing differs from it.
+    """
+    tests = tree.walk(inner)
+    others = {found.test.field for found in tests if isinstance(found.test, tree.SameAs)}
+    fields = {found.field for found in tests if found.field is not None} | others
+    there = tuple(tree.Is(field, tree.Exists(True)) for field in sorted(fields))
     return tree.All((*there, tree.Not(inner)))
 
 
@@ -196,7 +267,8 @@ def _test(field: str | None, value: Any) -> tree.Test:
             part = number.timestamp_part.name.lower() if isinstance(number, sigma.SigmaTimestampPart) else None
             return tree.Compare(value.op.name.lower(), float(number.number), part)
         case sigma.SigmaFieldReference():
-            return tree.SameAs(value.field, bool(value.starts_with), bool(value.ends_with))
+            cased = bool(getattr(value, "cased", False))
+            return tree.SameAs(value.field, bool(value.starts_with), bool(value.ends_with), cased)
         case sigma.SigmaNull():
             return tree.Null()
         case sigma.SigmaExists():
@@ -208,7 +280,7 @@ def _text(field: str | None, value: sigma.SigmaString) -> tree.Text:
     parts: list[str | int | tree.Listed] = []
     for part in value.s:
         if isinstance(part, str):
-            parts.append(part)
+            parts.append(part.replace(_PERCENT, "%"))
         elif isinstance(part, sigma.Placeholder):
             parts.append(tree.Listed(part.name))
         else:

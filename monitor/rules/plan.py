@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from monitor.rules.model import Correlation, Group, Lookup
+from monitor.rules.values import brief, text_of
 
 ACTOR: Final = "actor.id"
 Fields = tuple[str, ...]
@@ -59,7 +60,19 @@ class Plan:
 
 def key_of(fields: Fields, values: Sequence[str]) -> str:
     """A partition key: ``subject/p-1``; ``all/`` for rules that are not grouped at all."""
-    return f"{','.join(name.removesuffix('.id') for name in fields) or 'all'}/{'|'.join(values)}"
+    if len(values) > 1:
+        values = [value.replace("%", "%25").replace("|", "%7C") for value in values]
+    return f"{prefix_of(fields)}/{'|'.join(values)}"
+
+
+def prefix_of(fields: Fields) -> str:
+    """What partition keys of these fields begin with."""
+    return ",".join(name.removesuffix(".id") for name in fields) or "all"
+
+
+def key_is_of(fields: Fields, key: str) -> bool:
+    """Whether a partition key is one of these fields."""
+    return key.startswith(f"{prefix_of(fields)}/")
 
 
 def field_of(rule: Correlation, name: str, base: str) -> str:
@@ -69,8 +82,8 @@ def field_of(rule: Correlation, name: str, base: str) -> str:
 
 
 def text_of_group(value: object) -> str:
-    """A value as it names a group. A list counts as one value, joined by |."""
-    return "|".join(map(str, value)) if type(value) is list else str(value)
+    """A value as it names a group. A list counts as one value, joined by |; of a long text a hash stands for it."""
+    return brief("|".join(map(text_of, value)) if type(value) is list else text_of(value))
 
 
 def group_values(rule: Correlation, lookup: Lookup, base: str) -> Group | None:
@@ -98,20 +111,37 @@ def parts_of(rule: Correlation, known: Mapping[str, Correlation]) -> list[Correl
     """
     fields = fields_of(rule)
     found: dict[str, Correlation] = {}
+    heights: dict[str, int] = {}
 
-    def visit(each: Correlation, depth: int) -> None:
-        if depth > MAX_DEPTH:
+    def visit(each: Correlation, depth: int) -> int:
+        parts = [known[name] for name in each.rules if name in known and depth <= MAX_DEPTH]
+        for part in parts:
+            _check_part(each, part, fields)
+        below = [heights[part.id] if part.id in heights else visit(part, depth + 1) for part in parts]
+        heights[each.id] = height = 1 + max(below, default=0)
+        if max(height, depth) > MAX_DEPTH:
             raise NotTogether(f"correlations of correlations go deeper than {MAX_DEPTH}, or in a circle")
-        if each is not rule and not (each.peer in fields if each.peer is not None else {*fields} <= {*each.group_by}):
-            missing = ", ".join(name for name in fields if name not in each.group_by)
-            raise NotTogether(f"{each.name or each.id} must be grouped by {missing} too, as this rule is")
-        for name in each.rules:
-            if name in known and name not in found:
-                visit(known[name], depth + 1)
         found[each.id] = each
+        return height
 
-    visit(rule, 0)
+    visit(rule, 1)
     return list(found.values())
+
+
+def _check_part(rule: Correlation, part: Correlation, fields: Fields) -> None:
+    """Raises :class:`NotTogether` when not all lookups of a group of the part are under one key of these fields."""
+    if part.peer is not None:
+        if fields != (part.peer,):
+            raise NotTogether(
+                f"{part.name or part.id} compares peers, so this rule must be grouped by {part.peer} alone"
+            )
+        return
+    missing = ", ".join(name for name in fields if name not in part.group_by)
+    if missing:
+        raise NotTogether(f"{part.name or part.id} must be grouped by {missing} too, as this rule is")
+    for name in fields:
+        if {field_of(part, name, base) for base in part.rules} != {field_of(rule, name, part.id)}:
+            raise NotTogether(f"{name} stands for another field in {part.name or part.id} than in this rule")
 
 
 def plans(correlations: Sequence[Correlation]) -> dict[Fields, Plan]:

@@ -6,25 +6,27 @@ from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from monitor.rules.budget import keep_within
 from monitor.rules.firing import make_firing, of_detection
 from monitor.rules.index import WitnessIndex
 from monitor.rules.kinds import KINDS, Hit
 from monitor.rules.kinds.absence import Absence
-from monitor.rules.kinds.kind import MAX_EVIDENCE
+from monitor.rules.kinds.kind import MAX_RECENT, entry_of
 from monitor.rules.model import Correlation, Detection, Firing, Group, Lookup, Rule
-from monitor.rules.plan import ACTOR, ACTOR_FIELDS, Plan, group_values, plans
-from monitor.rules.state import Hush, State, Waiting
+from monitor.rules.plan import ACTOR, ACTOR_FIELDS, Plan, fields_of, group_values, key_is_of, plans, text_of_group
+from monitor.rules.state import Entry, Hush, State, Waiting
+from monitor.rules.values import MAX_VALUE, brief
+from monitor.rules.windows import Window, is_quiet, note_fired
 
-#: Windows a key may have before those longest without a lookup are dropped.
-_MAX_WINDOWS: Final = 400
 #: Alerts and absences of one key that may wait at once. Beyond that an alert does not wait, and an absence is not noted.
 MAX_WAITING: Final = 200
-#: Where what waits keeps its reason, beside the fields of its lookup.
-_REASON: Final = ""
+#: Alerts of one group that may wait at once although the first to be raised will keep the others quiet; beyond that the
+#: newest takes the place of the last one.
+MAX_WAITING_EACH: Final = 20
+#: What is kept of a lookup whose alert waits, besides what rules group by.
+_KEPT: Final = ("id", "time", "ts", "system", "actor.id", "subject.id", "subject.watched", "act.folded")
 #: Where it keeps which detections matched, when it is they that wait.
 _NAMES: Final = "\x00"
-#: What is kept of a lookup whose alert waits, besides what rules group by.
-_KEPT: Final = ("id", "time", "ts", "system", "actor.id", "subject.id", "act.folded")
 
 
 class Windows(Protocol):
@@ -105,13 +107,13 @@ class RuleSet:
         if is_actor:
             for rule in matches:
                 if rule.alerts:
-                    firings += self._alone(rule, lookup, state)
+                    firings += _alone(rule, lookup, state)
         if lookup.get("act.folded"):
             return firings, []
         names = [match.id for match in matches]
         for plan in (self._of_actor,) if is_actor else self._joined:
             firings += self._run(plan, key, names, lookup, state, src, anomalies)
-        _forget(state.windows)
+        keep_within(state.windows, {each.name for each in state.waiting}, self._by_print, lookup)
         return firings, anomalies
 
     def evaluate_late(self, lookup: Lookup) -> list[Firing]:
@@ -119,27 +121,18 @@ class RuleSet:
         return [of_detection(rule, lookup) for rule in self.matches(lookup) if rule.alerts]
 
     def decide(self, key: str, state: Windows, src: int, reached: int, explained: Explained) -> list[Firing]:
-        """Decide what has waited under these rules until the event time ``reached`` of the source partition ``src``."""
-        due = [each for each in state.waiting if is_due(each, src, reached) and each.version == self.version]
-        if not due:
-            return []
-        firings: list[Firing] = []
-        state.waiting = [each for each in state.waiting if each not in due]
-        for waiting in sorted(due, key=lambda each: (each.due, each.name, each.lookup["id"])):
-            firings += self._decide_one(key, state, waiting, src, explained)
-        return firings
+        """Decide what has waited under these rules until the event time ``reached`` of the source partition ``src``.
 
-    @staticmethod
-    def _alone(rule: Detection, lookup: Lookup, state: Windows) -> list[Firing]:
-        suppressed = 0
-        if rule.suppress_ms:
-            hush = state.windows.setdefault(rule.fingerprint, Hush())
-            assert isinstance(hush, Hush)
-            if hush.fired is not None and abs(lookup["ts"] - hush.fired) < rule.suppress_ms:
-                hush.hushed += 1
-                return []
-            hush.fired, suppressed, hush.hushed = lookup["ts"], hush.hushed, 0
-        return [of_detection(rule, lookup, suppressed)]
+        It is decided in the order it is due, and what is due at once in the order in which it began to wait.
+        """
+        firings: list[Firing] = []
+        while True:
+            due = [each for each in state.waiting if is_due(each, src, reached) and each.version == self.version]
+            if not due:
+                return firings
+            waiting = min(due, key=lambda each: each.due)
+            state.waiting = [each for each in state.waiting if each is not waiting]
+            firings += self._decide_one(key, state, waiting, src, explained)
 
     def _run(
         self,
@@ -167,7 +160,7 @@ class RuleSet:
                 firing = self._observe(plan, step.rule, group, positions, lookup, state, src)
                 if firing is None:
                     continue
-                if step.rule.alerts:
+                if step.rule.alerts and fields_of(step.rule) == plan.fields:
                     firings.append(firing)
                 for number in plan.above.get(step.rule.id, ()):
                     if number not in hits:
@@ -190,18 +183,21 @@ class RuleSet:
         window = state.windows.get(name)
         if window is None:
             window = state.windows[name] = kind.start(rule)
+        hushed = False
         for hit in kind.observe(rule, window, lookup, positions):
             if hit.quiet:
-                kind.hush(rule, window, lookup)
+                hushed = True
                 continue
-            suppressed = kind.fire(rule, window, lookup, hit)
             if rule.grace_ms and self._must_wait(lookup, state):
-                self._wait(rule, group, lookup, state, src, name, hit, suppressed)
+                self._wait(rule, group, lookup, state, src, name, hit)
                 return None
-            return make_firing(rule, group, lookup, hit, suppressed)
+            return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
+        if hushed and rule.suppress_ms:
+            kind.hush(rule, window, group)
         if isinstance(kind, Absence) and 0 in positions and len(state.waiting) < MAX_WAITING:
+            slim, ts = self._slim(lookup), lookup["ts"]
             state.waiting.append(
-                Waiting(kind.due(rule, lookup), src, name, list(group), self._slim(lookup), version=self.version)
+                Waiting(kind.due(rule, lookup), src, name, list(group), slim, [], 1, ts, "", self.version)
             )
         return None
 
@@ -210,28 +206,32 @@ class RuleSet:
         """Rules may wait for paperwork: not about subjects who are being observed, and not in a flood."""
         return not lookup.get("subject.watched") and len(state.waiting) < MAX_WAITING
 
-    def _wait(
-        self, rule: Rule, group: Group, lookup: Lookup, state: Windows, src: int, name: str, hit: Hit, suppressed: int
-    ) -> None:
-        slim = {**self._slim(lookup), _REASON: hit.reason}
-        entries = list(hit.inside[-MAX_EVIDENCE:])
-        due = lookup["ts"] + rule.grace_ms
+    def _wait(self, rule: Rule, group: Group, lookup: Lookup, state: Windows, src: int, name: str, hit: Hit) -> None:
+        if rule.suppress_ms or (isinstance(rule, Correlation) and not KINDS[rule.type].single):
+            same = [each for each in state.waiting if each.name == name]
+            if len(same) >= MAX_WAITING_EACH:
+                state.waiting = [each for each in state.waiting if each is not same[-1]]
+        entries, due = list(hit.inside[-MAX_RECENT:]), lookup["ts"] + rule.grace_ms
+        slim, amount = self._slim(lookup), float(hit.amount)
         state.waiting.append(
-            Waiting(due, src, name, list(group), slim, entries, float(hit.amount), suppressed, self.version)
+            Waiting(due, src, name, list(group), slim, entries, amount, hit.end, hit.reason, self.version)
         )
 
     def _slim(self, lookup: Lookup) -> dict[str, Any]:
-        return {name: lookup[name] for name in self._kept if name in lookup}
+        return {name: _short(lookup[name]) for name in self._kept if name in lookup}
 
     def _decide_one(self, key: str, state: Windows, waiting: Waiting, src: int, explained: Explained) -> list[Firing]:
         if not waiting.name:
             return self._decide_matches(key, state, waiting, src, explained)
         rule = self._by_print.get(waiting.name.partition("\x1f")[0])
-        if rule is None:
+        lookup = waiting.lookup
+
+        def gone(entry: Entry) -> bool:
+            return explained(entry.actor, entry.subject, entry.ts, lookup["ts"] + rule.grace_ms)  # type: ignore[union-attr]
+
+        if not isinstance(rule, Correlation):
             return []  # the rule has changed or gone since
-        lookup, group = waiting.lookup, tuple((name, value) for name, value in waiting.group)
-        assert isinstance(rule, Correlation)
-        firing = self._decide_correlation(rule, group, state, waiting, explained)
+        firing = _decide_correlation(rule, state, waiting, gone)
         if firing is None:
             return []
         above = [
@@ -239,7 +239,7 @@ class RuleSet:
             for plan in ((self._of_actor,) if key.startswith("actor/") else self._joined)
             for each in self._run(plan, key, [rule.id], lookup, state, src, [])
         ]
-        return [firing, *above] if rule.alerts else above
+        return [firing, *above] if rule.alerts and key_is_of(fields_of(rule), key) else above
 
     def _decide_matches(
         self, key: str, state: Windows, waiting: Waiting, src: int, explained: Explained
@@ -254,47 +254,71 @@ class RuleSet:
                 matches.append(rule)
         return self._matched(key, matches, lookup, state, src)[0] if matches else []
 
-    def _decide_correlation(
-        self, rule: Correlation, group: Group, state: Windows, waiting: Waiting, explained: Explained
-    ) -> Firing | None:
-        kind, window, lookup = KINDS[rule.type], state.windows.get(waiting.name), waiting.lookup
-        if window is None:
-            return None
-        if isinstance(kind, Absence) and not waiting.entries:
-            hit = kind.decide(rule, window, lookup["id"], lookup["ts"])  # type: ignore[arg-type]
-            if hit is None:
-                return None
-            if hit.quiet:
-                kind.hush(rule, window, lookup)
-                return None
-            return make_firing(rule, group, lookup, hit, kind.fire(rule, window, lookup, hit))
-        until = lookup["ts"] + rule.grace_ms
-        gone = frozenset(
-            entry.id for entry in waiting.entries if explained(entry.actor, entry.subject, entry.ts, until)
-        )
-        if gone and not kind.still(rule, window, gone, waiting.entries):
-            return None
-        left = [entry for entry in waiting.entries if entry.id not in gone]
-        hit = Hit(lookup["ts"], waiting.count - len(gone), left, lookup.get(_REASON) or rule.title)
-        return make_firing(rule, group, lookup, hit, waiting.suppressed)
-
 
 def is_due(waiting: Waiting, src: int, reached: int) -> bool:
     """Whether what waits can be decided."""
     return waiting.src == src and waiting.due < reached
 
 
+def _alone(rule: Detection, lookup: Lookup, state: Windows) -> list[Firing]:
+    """The alert of a detection by itself, unless one about the same actor keeps it quiet."""
+    if not rule.suppress_ms:
+        return [of_detection(rule, lookup)]
+    hush = _hush_of(rule, state)
+    if is_quiet(rule, hush.fired, Window(lookup["ts"], lookup["ts"], 0, 0)):
+        hush.hushed += 1
+        return []
+    return [of_detection(rule, lookup, _note(rule, hush, lookup["ts"]))]
+
+
+def _hush_of(rule: Detection, state: Windows) -> Hush:
+    hush = state.windows.setdefault(rule.fingerprint, Hush())
+    assert isinstance(hush, Hush)
+    return hush
+
+
+def _note(rule: Detection, hush: Hush, ts: int) -> int:
+    note_fired(rule, hush.fired, ts)
+    suppressed, hush.hushed = hush.hushed, 0
+    return suppressed
+
+
+def _decide_correlation(
+    rule: Correlation, state: Windows, waiting: Waiting, gone: Callable[[Entry], bool]
+) -> Firing | None:
+    kind, window, lookup = KINDS[rule.type], state.windows.get(waiting.name), waiting.lookup
+    if window is None:
+        return None
+    group = tuple((name, value) for name, value in waiting.group)
+    if not isinstance(kind, Absence) and kind.quiet(rule, window, waiting):
+        if rule.suppress_ms:
+            kind.hush(rule, window, group)
+        return None
+    explained = [entry for entry in kind.asked(rule, window, waiting) if gone(entry)]
+    if explained:
+        for each in (waiting, *(other for other in state.waiting if other.name == waiting.name)):
+            kind.strike(rule, window, each, explained)
+    hit = kind.again(rule, window, waiting, explained)
+    if hit is None:
+        return None
+    if isinstance(kind, Absence) and kind.quiet(rule, window, waiting):
+        kind.hush(rule, window, group)
+        return None
+    hit = hit if hit.inside else hit._replace(inside=[entry_of(lookup, None)])
+    return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
+
+
 def _by_group(
     plan: Plan, rule: Correlation, positions: Mapping[str, int], key: str, names: Sequence[str], lookup: Lookup
 ) -> list[tuple[Group, tuple[int, ...]]]:
     """The groups that a lookup belongs to (one, unless aliases tell matches apart), with the positions that matched."""
-    found: dict[Group, list[int]] = {}
+    found: dict[Group, set[int]] = {}
     for name in names:
         if plan.fields != ACTOR_FIELDS and plan.key_of(rule, name, lookup) != key:
             continue
         group = group_values(rule, lookup, name)
         if group is not None:
-            found.setdefault(group, []).append(positions[name])
+            found.setdefault(group, set()).add(positions[name])
     return [(group, tuple(sorted(found[group]))) for group in found]
 
 
@@ -303,12 +327,15 @@ def _window_name(plan: Plan, rule: Correlation, group: Group) -> str:
     if rule.peer is not None:
         return rule.fingerprint
     rest = [value for name, value in group if name not in plan.fields]
+    if len(rest) > 1:
+        rest = [value.replace("\x1a", "\x1a\x1a").replace("\x1f", "\x1as") for value in rest]
     return "\x1f".join((rule.fingerprint, *rest))
 
 
-def _forget(windows: dict[str, State]) -> None:
-    """Keep the number of groups under one key bounded: an actor meets ever new subjects."""
-    if len(windows) > _MAX_WINDOWS:
-        oldest = sorted(windows, key=lambda name: (windows[name].latest(), name))
-        for name in oldest[: len(windows) // 4]:
-            del windows[name]
+def _short(value: Any) -> Any:
+    """A value as it is kept while an alert waits; what it groups by and counts as stays the same."""
+    if type(value) is str:
+        return brief(value)
+    if type(value) is list and (len(value) > 20 or any(type(item) is str and len(item) > MAX_VALUE for item in value)):
+        return text_of_group(value)
+    return value

@@ -21,15 +21,20 @@ class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class Log(msgspec.Struct, array_like=True, tag="l"):
-    """The lookups themselves, by time. ``fired`` is the end of the window that last fired, ``hushed`` how many since."""
+    """The lookups themselves, by time.
+
+    ``fired`` are the ends of the windows that fired of late, ``hushed`` how many lookups would have fired since the last one.
+    ``lost`` is the time of the newest lookup that was dropped although a window may still ask for it: there were too many.
+    """
 
     entries: list[Entry] = []
-    fired: int | None = None
+    fired: list[int] = []
     hushed: int = 0
+    lost: int | None = None
 
     def latest(self) -> int:
         """The newest event time in it."""
-        return self.entries[-1].ts if self.entries else self.fired or 0
+        return self.entries[-1].ts if self.entries else max(self.fired, default=0)
 
 
 class Slots(msgspec.Struct, array_like=True, tag="s"):
@@ -37,13 +42,14 @@ class Slots(msgspec.Struct, array_like=True, tag="s"):
 
     slots: dict[int, list[Any]] = {}
     recent: list[Entry] = []
+    newest: int = 0
     first: int | None = None
-    fired: int | None = None
+    fired: list[int] = []
     hushed: int = 0
 
     def latest(self) -> int:
         """The newest event time in it."""
-        return self.recent[-1].ts if self.recent else self.fired or 0
+        return self.newest
 
 
 class Values(msgspec.Struct, array_like=True, tag="v"):
@@ -53,20 +59,21 @@ class Values(msgspec.Struct, array_like=True, tag="v"):
     seen: dict[int, int] = {}
     level: int = 0
     recent: list[Entry] = []
+    newest: int = 0
     first: int | None = None
-    fired: int | None = None
+    fired: list[int] = []
     hushed: int = 0
 
     def latest(self) -> int:
         """The newest event time in it."""
-        return self.recent[-1].ts if self.recent else self.fired or 0
+        return self.newest
 
 
 class Peers(msgspec.Struct, array_like=True, tag="p"):
-    """Counts by period of every member of a peer group: member → {period: count}; when each last fired."""
+    """Counts by period of every member of a peer group: member → {period: count}; the ends of the periods each fired for."""
 
     counts: dict[str, dict[int, int]] = {}
-    fired_by: dict[str, int] = {}
+    fired_by: dict[str, list[int]] = {}
     hushed_by: dict[str, int] = {}
     newest: int = 0
 
@@ -76,14 +83,14 @@ class Peers(msgspec.Struct, array_like=True, tag="p"):
 
 
 class Hush(msgspec.Struct, array_like=True, tag="h"):
-    """When a detection with ``suppress`` last alerted, and how many times it has matched since."""
+    """When a detection with ``suppress`` alerted of late, and how many times it has matched since."""
 
-    fired: int | None = None
+    fired: list[int] = []
     hushed: int = 0
 
     def latest(self) -> int:
         """The newest event time in it."""
-        return self.fired or 0
+        return max(self.fired, default=0)
 
 
 State = Log | Slots | Values | Peers | Hush
@@ -92,8 +99,9 @@ State = Log | Slots | Values | Peers | Hush
 class Waiting(msgspec.Struct, array_like=True):
     """Something that will be decided at ``due`` (event time of the source partition ``src``, milliseconds).
 
-    With ``entries`` it is an alert that waits for paperwork; without, the end of an absence, or (without a name) what
-    detections matched. It is decided by the rules it began to wait under, ``version``, whenever time comes to it.
+    With ``entries`` it is an alert that waits for paperwork: evidence, number and reason of the window that ended at ``end``,
+    as they were. Without, it is the end of an absence; without a name, what detections matched. It is decided by the rules
+    under which it began to wait, ``version``, whenever time comes to it.
     """
 
     due: int
@@ -103,5 +111,6 @@ class Waiting(msgspec.Struct, array_like=True):
     lookup: dict[str, Any]
     entries: list[Entry] = []
     count: float = 0.0
-    suppressed: int = 0
+    end: int = 0
+    reason: str = ""
     version: str = ""

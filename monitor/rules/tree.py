@@ -61,6 +61,7 @@ class SameAs(msgspec.Struct, frozen=True, gc=False, tag=True):
     field: str
     starts: bool = False
     ends: bool = False
+    cased: bool = False
 
 
 class Null(msgspec.Struct, frozen=True, gc=False, tag=True):

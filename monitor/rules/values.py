@@ -7,21 +7,31 @@ longer than in proportion to the value's length: wildcards are found from left t
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from ipaddress import ip_address, ip_network
-from itertools import product
+from itertools import islice, product
+from math import prod
 from typing import Any, Final
 
-import re2
 from sigma.types import SigmaString, SpecialChars
 
 from monitor.rules import tree
+from monitor.rules.patterns import CannotCompile as CannotCompile
+from monitor.rules.patterns import any_pattern, fold, pattern_test, search_test
 
 Test = Callable[[Any], bool]
 Lists = Mapping[str, Sequence[str]]
-#: The most texts that the lists of one pattern may make.
+#: The most texts that several lists in one pattern may make together.
 MAX_EXPANSION: Final = 100_000
+_SPECIAL: Final = frozenset("*?\\")
+#: A longer text is kept as a hash of it.
+MAX_VALUE: Final = 200
+#: A longer text is no number, time or address.
+MAX_NUMBER: Final = 64
+_NUMBER: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", re.ASCII).fullmatch
 COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "lt": operator.lt,
     "lte": operator.le,
@@ -42,16 +52,11 @@ _PARTS: Final[dict[str, Callable[[datetime], int]]] = {
 }
 
 
-class CannotCompile(Exception):
-    """A detection uses something this engine does not know."""
-
-
 def key_of(value: Any) -> str:
     """The form in which values are compared for equality: text without case; numbers and booleans as their text."""
-    kind = type(value)
-    if kind is str:
-        return value.lower()  # type: ignore[no-any-return]
-    return text_of(value)
+    if type(value) is str:
+        return value.lower() if value.isascii() else fold(value)
+    return fold(text_of(value))
 
 
 def text_of(value: Any) -> str:
@@ -64,6 +69,13 @@ def text_of(value: Any) -> str:
     if kind is float and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def brief(text: str) -> str:
+    """A text that is short enough to be kept: itself, or a hash of it (of 128 bits, without regard to case)."""
+    if len(text) <= MAX_VALUE:
+        return text
+    return f"…{blake2b(fold(text).encode(errors='replace'), digest_size=16).hexdigest()}"
 
 
 def exact_of(test: tree.Test) -> str | None:
@@ -85,7 +97,7 @@ def value_test(test: tree.Test, lists: Lists) -> Test:
             return lambda found: key_of(found) == wanted
         case tree.Regex():
             search = regex(test)
-            return lambda found: search(text_of(found)) is not None
+            return lambda found: search(text_of(found))
         case tree.Network():
             return _network_test(test.cidr)
         case tree.Compare():
@@ -93,127 +105,61 @@ def value_test(test: tree.Test, lists: Lists) -> Test:
     raise CannotCompile(f"a value of type {type(test).__name__} is not supported here")
 
 
-def regex(test: tree.Regex) -> Callable[[str], Any]:
+def regex(test: tree.Regex) -> Callable[[str], bool]:
     """The search of a regular expression. Raises :class:`CannotCompile` when RE2 does not know it."""
-    flags = f"(?{test.flags})" if test.flags else ""
-    return _compiled(flags + test.pattern).search  # type: ignore[no-any-return]
-
-
-def _compiled(pattern: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise CannotCompile(f"not an expression that RE2 knows: {reason}") from None
+    return search_test(f"(?{test.flags}){test.pattern}" if test.flags else test.pattern)
 
 
 def _text_test(test: tree.Text, lists: Lists) -> Test:
     names = [part.name for part in test.parts if isinstance(part, tree.Listed)]
     if names:
         return _listed_test(test, names, lists)
-    pattern = _pattern([part for part in test.parts if isinstance(part, (str, int))], test.cased)
+    pattern = pattern_test([part for part in test.parts if isinstance(part, (str, int))], test.cased)
     if test.cased:
         return lambda found: pattern(text_of(found))
     return lambda found: pattern(key_of(found))
 
 
-def _pattern(parts: Sequence[str | int], cased: bool) -> Callable[[str], bool]:
-    """The test of a text that is in lower case already, unless ``cased``."""
-    joined = _joined(parts if cased else [part.lower() if isinstance(part, str) else part for part in parts])
-    match joined:
-        case []:
-            return lambda text: text == ""
-        case [str(plain)]:
-            return lambda text: text == plain
-        case [tree.STAR]:
-            return lambda text: True
-        case [tree.STAR, str(plain), tree.STAR]:
-            return lambda text: plain in text
-        case [str(plain), tree.STAR]:
-            return lambda text: text.startswith(plain)
-        case [tree.STAR, str(plain)]:
-            return lambda text: text.endswith(plain)
-    if tree.ONE not in joined:
-        return _stars(joined)
-    escaped = (".*" if part == tree.STAR else "." if part == tree.ONE else re2.escape(str(part)) for part in joined)
-    fullmatch = _compiled(f"(?s){''.join(escaped)}").fullmatch
-    return lambda text: fullmatch(text) is not None
-
-
-def _joined(parts: Sequence[str | int]) -> list[str | int]:
-    """Neighbouring texts as one, neighbouring stars as one."""
-    made: list[str | int] = []
-    for part in parts:
-        last = made[-1] if made else None
-        if isinstance(part, str) and isinstance(last, str):
-            made[-1] = last + part
-        elif part != "" and not (part == tree.STAR and last == tree.STAR):
-            made.append(part)
-    return made
-
-
-def _stars(parts: Sequence[str | int]) -> Callable[[str], bool]:
-    """Texts between stars: each is taken at the first place it is found, so the text is read once."""
-    texts = [str(part) for part in parts if part != tree.STAR]
-    first = texts.pop(0) if parts[0] != tree.STAR else ""
-    last = texts.pop() if parts[-1] != tree.STAR else ""
-
-    def match(text: str) -> bool:
-        if not text.startswith(first) or not text.endswith(last):
-            return False
-        at, end = len(first), len(text) - len(last)
-        for middle in texts:
-            at = text.find(middle, at, end)
-            if at < 0:
-                return False
-            at += len(middle)
-        return at <= end
-
-    return match
-
-
 def _listed_test(test: tree.Text, names: list[str], lists: Lists) -> Test:
-    """A pattern with lists in it. Lists may change while it runs (those of the reference data), so it is made anew then."""
+    """A pattern with lists in it. Lists may change while it runs (those of the reference data), so it is made anew then.
+
+    A list is taken to be the same as long as it is the same object.
+    """
     known: list[Any] = [None] * len(names)
-    plain: frozenset[str] = frozenset()
-    patterns: list[Callable[[str], bool]] = []
+    among: Callable[[str], bool]
     form = text_of if test.cased else key_of
 
     def match(found: Any) -> bool:
-        nonlocal known, plain, patterns
+        nonlocal known, among
         now = [lists.get(name, ()) for name in names]
         if any(one is not other for one, other in zip(now, known, strict=True)):
-            plain, patterns = _expanded(test, now)
+            among = any_pattern(_expanded(test, now), test.cased)
             known = now
-        text = form(found)
-        return text in plain or any(pattern(text) for pattern in patterns)
+        return among(form(found))
 
+    size = expansion_of([lists.get(name, ()) for name in names])
+    if size > MAX_EXPANSION:
+        raise CannotCompile(f"the lists of one value make {size:,} texts; at most {MAX_EXPANSION:,} are possible")
     return match
 
 
-def _expanded(test: tree.Text, values: list[Sequence[str]]) -> tuple[frozenset[str], list[Callable[[str], bool]]]:
-    plain: set[str] = set()
-    patterns = []
-    size = 1
-    for each in values:
-        size *= len(each)
-    if size > MAX_EXPANSION:
-        raise CannotCompile(f"the lists of one value make {size:,} texts; at most {MAX_EXPANSION:,} are possible")
-    for chosen in product(*([_parts_of(value) for value in each] for each in values)):
-        rest = list(chosen)
-        parts = _joined([p for part in test.parts for p in (rest.pop(0) if isinstance(part, tree.Listed) else [part])])
-        if all(isinstance(part, str) for part in parts):
-            text = "".join(str(part) for part in parts)
-            plain.add(text if test.cased else text.lower())
-        else:
-            patterns.append(_pattern(parts, test.cased))
-    return frozenset(plain), patterns
+def expansion_of(values: Sequence[Sequence[str]]) -> int:
+    """How many texts the values of several lists in one pattern make; one list alone may have any length."""
+    return prod(len(each) for each in values) if len(values) > 1 else 0
+
+
+def _expanded(test: tree.Text, values: list[Sequence[str]]) -> Iterator[list[Any]]:
+    """The patterns that the lists' values make: when they have grown too many while running, the first of them."""
+    made = product(*([_parts_of(value) for value in each] for each in values))
+    for chosen in made if len(values) == 1 else islice(made, MAX_EXPANSION):
+        rest = iter(chosen)
+        yield [p for part in test.parts for p in (next(rest) if isinstance(part, tree.Listed) else [part])]
 
 
 def _parts_of(value: str) -> list[str | int]:
     """A list's value, which may hold wildcards as a rule's may."""
+    if _SPECIAL.isdisjoint(value):
+        return [value]
     return [
         part if isinstance(part, str) else tree.STAR if part is SpecialChars.WILDCARD_MULTI else tree.ONE
         for part in SigmaString(value).s
@@ -224,12 +170,15 @@ def _network_test(cidr: str) -> Test:
     network = ip_network(cidr, strict=False)
 
     def test(found: Any) -> bool:
-        if type(found) is not str:
+        if type(found) is not str or len(found) > MAX_NUMBER:
             return False
         try:
-            return ip_address(found) in network
+            address: Any = ip_address(found)
         except ValueError:
             return False
+        if address.version != network.version:
+            address = getattr(address, "ipv4_mapped", None)  # ::ffff:10.0.0.1 is 10.0.0.1
+        return address is not None and address in network
 
     return test
 
@@ -253,24 +202,24 @@ def _compare_test(test: tree.Compare) -> Test:
 
 
 def number_of(found: Any) -> float | None:
-    """A value as a number: numbers, and texts that are one; not booleans, not infinities."""
+    """A value as a number: numbers, and texts that are one (12, -1.5, 2e3); not booleans, not infinities."""
     kind = type(found)
-    if kind is int or kind is float:
+    if kind is int:
         return found  # type: ignore[no-any-return]
-    if kind is not str or len(found) > 64:
+    if kind is str:
+        if len(found) > MAX_NUMBER or not _NUMBER(found):
+            return None
+        found = float(found)
+    elif kind is not float:
         return None
-    try:
-        number = float(found)
-    except ValueError:
-        return None
-    return number if number - number == 0 else None
+    return found if found - found == 0 else None  # type: ignore[no-any-return]
 
 
 def time_of(found: Any) -> datetime | None:
     """A value as a time, by the clock it is written in: ISO 8601 texts, or seconds or milliseconds since the epoch (UTC)."""
     try:
         if type(found) is str:
-            return datetime.fromisoformat(found)
+            return datetime.fromisoformat(found) if len(found) <= MAX_NUMBER else None
         if type(found) in (int, float):
             return datetime.fromtimestamp(found / 1000 if abs(found) >= _MS_FROM else found, UTC)
     except (ValueError, OverflowError, OSError):

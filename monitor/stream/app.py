@@ -33,7 +33,7 @@ def new_app(settings: Settings) -> faust.App:
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
         # In chunks: what a worker may have fetched and not yet worked on.
-        stream_buffer_maxsize=32,
+        stream_buffer_maxsize=2,
         web_enabled=False,
     )
     app.transport = ChunkTransport(app.conf.broker_consumer, app)

@@ -26,6 +26,8 @@ class Chunk:
     def __init__(self, handle: Any) -> None:
         self.handle = handle
         self.waiting = 0
+        #: How many lookups it brought.
+        self.lookups = 0
 
 
 class Written:
@@ -131,7 +133,7 @@ class Detect:
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1
         if outcome.features is not None:
             group = peer_group_of(lookup)
-            slim = {name: lookup[name] for name in _SLIM if name in lookup}
+            slim = {name: lookup[name] for name in _SLIM if lookup.get(name) is not None}
             vector = [outcome.features[name] for name in MODEL_FEATURES]
             value = orjson.dumps((self.partition, place, slim, vector, outcome.anomalies))
             written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from monitor.metrics import Metrics
 from monitor.reference import BadRecord, Reference, decode, key_of
+from monitor.stream.store import BlobStore
 from monitor.stream.topics import REFERENCE
 
 log = structlog.get_logger(__name__)
@@ -19,7 +20,8 @@ class ReferenceFeed:
     """Keeps a :class:`Reference` in step with ``lookup.reference.v1``. Every worker reads all of it."""
 
     def __init__(self, bootstrap: str, metrics: Metrics) -> None:
-        self.reference = Reference()
+        self._store = BlobStore()
+        self.reference = Reference(store=self._store)
         self._metrics = metrics
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200)
         self._tail: asyncio.Task[None] | None = None
@@ -42,6 +44,7 @@ class ReferenceFeed:
             with suppress(asyncio.CancelledError):
                 await self._tail
         await self._consumer.stop()
+        self._store.close()
 
     async def _follow(self) -> None:
         while True:

@@ -72,8 +72,13 @@ class Score:
                 keyed, src, reached = content
                 self._merger.advance((keyed, src), reached)
                 continue
+            if len(content[3]) != len(FEATURES):
+                # Left in the topic by a version with other features: it cannot be scored, and must not stop what can.
+                written.bad_states += 1
+                continue
             reached, src, off, *_ = content[1]
             chunk.waiting += 1
+            chunk.lookups += 1
             self._merger.push((content[0], src), (reached, src, off), (record.key.decode(), content, chunk))
         for place, (name, (_, (*_, received, version), slim, features, anomalies), origin) in self._merger.ready():
             origin.waiting -= 1

@@ -78,7 +78,7 @@ def topics_of(settings: Settings) -> list[Topic]:
     ]
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 14)
 def partition_of(key: str, partitions: int) -> int:
     """The partition of ``key``, as Kafka's own producers choose it (murmur2 of the UTF-8 bytes)."""
     return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)

@@ -97,6 +97,7 @@ class Worker:
         return None
 
     async def _start(self) -> None:
+        gc.set_threshold(*_GC_THRESHOLD)
         self._writer = BatchWriter(self.settings.bootstrap)
         await self._writer.start()
         self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
@@ -107,7 +108,6 @@ class Worker:
         # The reference data stays; without this the garbage collector would walk all of it again and again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLD)
         self._started.set()
         self.ready = True
 
@@ -247,6 +247,7 @@ class Worker:
             await self._until_known(version.decode())
         began = time.perf_counter()
         written = detect.process(records, chunk)
+        _forget_records(event)
         self.metrics.rule_time.observe((time.perf_counter() - began) / len(records))
         await self._write("detect", written.out)
         for fate, count in written.fates.items():
@@ -267,6 +268,7 @@ class Worker:
         records = event.message.value
         began = time.perf_counter()
         written = score.process(records, chunk)
+        _forget_records(event)
         self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
         await self._write("score", written.out)
         self._count_alerts(written)
@@ -356,6 +358,11 @@ class Worker:
                 log.warning("Kafka did not take a write; trying again", stage=stage, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(_RETRY_MAX, pause * 2)
+
+
+def _forget_records(event: Any) -> None:
+    """A chunk may wait long to be acknowledged; its records are not needed for that, and are most of a worker's memory."""
+    event.value = event.message.value = None
 
 
 def _acknowledge(chunks: list[Chunk]) -> None:

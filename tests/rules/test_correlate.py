@@ -130,19 +130,19 @@ def test_an_actor_with_ever_new_groups_keeps_a_bounded_state() -> None:
 def naive(times: list[int], span: int, bound: int) -> list[tuple[int, int]]:
     """(trigger's position, count) of every firing, recounting everything at every lookup."""
     seen: list[int] = []
-    fired: int | None = None
+    fired: list[int] = []
     found = []
     for position, ts in enumerate(times):
         if seen and ts < max(seen) - lateness(span):
             continue
         seen.append(ts)
         for end in sorted({other for other in seen if ts <= other < ts + span}):
-            if fired is not None and abs(end - fired) < span:
+            if any(abs(end - one) < span for one in fired):
                 continue
             count = sum(end - span < other <= end for other in seen)
             if count >= bound:
                 found.append((position, count))
-                fired = end
+                fired.append(end)
                 break
     return found
 

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 
+from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Detect
 from monitor.stream.intake import Intake, load_state
+from monitor.stream.score import Score
 from monitor.stream.tables import Table
 from monitor.stream.topics import DETECT_STATE, DLQ, EVENTS, KEYED, RULES, SWITCH, TICK, partition_of, topics_of
 from monitor.stream.transport import ChunkConsumer
@@ -208,6 +210,19 @@ def test_a_state_that_cannot_be_read_is_counted_and_the_key_goes_on() -> None:
     written = Detect(0, 4, table, lambda _: Detector(RuleSet())).process([keyed("x", 0)], Chunk(None))
     assert written.bad_states == 1
     assert written.fates == {"counted": 1}
+
+
+def test_features_of_another_version_are_counted_and_stop_nothing() -> None:
+    slim = {"id": "x", "time": GOOD["time"], "ts": NOW, "system": "bvi", "actor.id": "o-1"}
+
+    def vector(offset: int, size: int) -> Any:
+        value = orjson.dumps((0, (NOW, 0, offset, NOW, ""), slim, [0.1] * size, []))
+        return SimpleNamespace(key=b"officers", value=value, offset=offset, timestamp=NOW)
+
+    stage, chunk = Score(1, Table("state", 0), 0.99, Pinned(RuleSet())), Chunk(None)
+    written = stage.process([vector(0, len(MODEL_FEATURES) - 1), vector(1, len(MODEL_FEATURES))], chunk)
+    assert (written.bad_states, stage.held, chunk.waiting) == (1, 0, 0)
+    assert stage._groups["officers"].at == {0: 1}
 
 
 def test_topics_follow_the_settings() -> None:

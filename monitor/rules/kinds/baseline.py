@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
+from monitor.rules.kinds.chance import chance_of
 from monitor.rules.kinds.kind import (
     Hit,
     Kind,
@@ -16,28 +16,38 @@ from monitor.rules.kinds.kind import (
     remember,
     span_words,
     values_of,
+    with_evidence,
 )
+from monitor.rules.kinds.slots import evidence, oldest_slot, quiet_at, slot_of
 from monitor.rules.model import Correlation, Lookup
-from monitor.rules.state import Slots, State, Values
-from monitor.rules.windows import DAY_MS, is_quiet
+from monitor.rules.state import Entry, Slots, State, Values, Waiting
+from monitor.rules.windows import DAY_MS, Window, is_quiet, lateness
 
 #: The values a group is remembered to have had; the longest unseen go first.
 MAX_VALUES: Final = 512
 LEARNING_MS: Final = 14 * DAY_MS
-#: How many whole periods make a baseline unless the rule says, and the least there must be.
+#: How many whole periods make a baseline unless the rule says, the least there must be, and the most.
 BASELINE: Final = 8
 LEAST_PERIODS: Final = 3
+MAX_BASELINE: Final = 366
 #: Into how many slots the span of a share is divided.
 SHARE_SLOTS: Final = 32
+#: A lookup may be late by so many periods at most.
+MAX_LATE: Final = 64
 
 
 class NewValue(Kind):
-    """A value of ``field`` that the group has not had within ``timespan``, once it has been known for ``learning``
-    (14 days unless given). Values are kept as 32-bit hashes."""
+    """A value of ``field`` that the group has not had within ``timespan`` before, once the group has been known for
+    ``learning`` (14 days unless given). A list is one value; with several fields it is their combination.
+
+    A value that was seen later already, by a lookup that came earlier, is not new. The 512 values last seen are kept, as 32-bit
+    hashes. Each new value is an alert; with ``suppress``, those near another one are only counted.
+    """
 
     noun = "new value"
     needs_bound = False
     needs_field = True
+    single = True
     options = {"learning": int}  # noqa: RUF012 (read only)
 
     def start(self, rule: Correlation) -> State:
@@ -47,25 +57,29 @@ class NewValue(Kind):
         value, ts = values_of(rule, lookup), lookup["ts"]
         if value is None:
             return
-        state.first = ts if state.first is None else state.first
-        last = state.seen.get(mark_of(value))
-        is_new = last is None or ts - last > rule.span_ms
-        state.seen[mark_of(value)] = max(ts, last or ts)
+        state.first = ts if state.first is None else min(state.first, ts)
+        state.newest = max(state.newest, ts)
+        mark = mark_of(value)
+        last = state.seen.get(mark)
+        state.seen[mark] = ts if last is None else max(ts, last)
         if len(state.seen) > MAX_VALUES:
-            del state.seen[min(state.seen, key=lambda mark: (state.seen[mark], mark))]
-        remember(state, entry_of(lookup, None))
-        if is_new and ts - state.first >= rule.options.get("learning", LEARNING_MS):
+            del state.seen[min(state.seen, key=lambda each: (state.seen[each], each))]
+        if last is not None and ts - last <= rule.span_ms:
+            return
+        if ts - state.first >= rule.options.get("learning", LEARNING_MS):
             reason = f"a value of {' and '.join(rule.fields)} not seen for {span_words(rule.span_ms)}"
-            yield Hit(ts, 1, state.recent[-1:], reason, bool(rule.suppress_ms) and is_quiet(rule, state.fired, ts, ts))
+            quiet = bool(rule.suppress_ms) and quiet_at(rule, state, ts)
+            yield Hit(ts, 1, [entry_of(lookup, None)], reason, quiet)
 
 
 class RateChange(Kind):
-    """The count of the running period of ``timespan`` against the whole periods before it (``baseline``, 8 unless given).
+    """The count of a period of ``timespan`` (aligned to the epoch) against the whole periods before it (``baseline``, 8 unless
+    given; those before the first lookup do not count, nor does the first one's, and there must be three, or ``baseline``).
 
-    With ``factor``: it is so many times the mean of the baseline. With ``p``: so high a count would come by chance with a
-    probability below ``p``, if the group went on as before (a negative binomial distribution: Poisson counts whose rate is
-    known from the baseline only; A. Gelman et al., "Bayesian Data Analysis", 3rd ed., section 2.6). ``minimum`` is the least
-    count that can fire.
+    With ``factor``: it is at least so many times the mean of the baseline. With ``p``: at least so high a count would come by
+    chance with a probability below ``p``, if the group went on as before (a negative binomial distribution: Poisson counts whose
+    rate is known from the baseline only; A. Gelman et al., "Bayesian Data Analysis", 3rd ed., section 2.6). With both, both
+    must hold. ``minimum`` is the least count that can fire. One period is one alert.
     """
 
     noun = "lookups"
@@ -76,27 +90,47 @@ class RateChange(Kind):
         return Slots()
 
     def observe(self, rule: Correlation, state: Slots, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        period = lookup["ts"] // rule.span_ms
-        length = int(rule.options.get("baseline", BASELINE))
-        newest = max(state.slots, default=period)
-        if period < newest - length:
+        ts = lookup["ts"]
+        period = ts // rule.span_ms
+        if period < max(ts, state.newest) // rule.span_ms - late_periods(rule):
             return
         state.first = period if state.first is None else min(state.first, period)
         state.slots.setdefault(period, [0])[0] += 1
-        for old in [each for each in state.slots if each < max(period, newest) - length]:
-            del state.slots[old]
         remember(state, entry_of(lookup, None))
-        # The first period of all began before we looked, so it is not whole.
-        whole = range(max(period - length, state.first + 1), period)
-        before = [state.slots.get(each, [0])[0] for each in whole]
-        count = state.slots[period][0]
-        if len(before) < min(LEAST_PERIODS, length) or count < rule.options.get("minimum", 1):
-            return
-        reason = self.departs(rule, count, before)
-        if reason is not None:
-            start, end = period * rule.span_ms, (period + 1) * rule.span_ms - 1
-            inside = [entry for entry in state.recent if start <= entry.ts <= end]
-            yield Hit(end, count, inside, reason, is_quiet(rule, state.fired, start, end))
+        oldest = (
+            state.newest // rule.span_ms - late_periods(rule) - self._length(rule) - rule.grace_ms // rule.span_ms - 1
+        )
+        for old in [each for each in state.slots if each < oldest]:
+            del state.slots[old]
+        hit = self._of_period(rule, state, period)
+        if hit is not None:
+            yield hit
+
+    def _of_period(self, rule: Correlation, state: Slots, period: int) -> Hit | None:
+        length, count = self._length(rule), state.slots.get(period, [0])[0]
+        if count < max(1, rule.options.get("minimum", 1)) or state.first is None:
+            return None
+        before = [state.slots.get(each, [0])[0] for each in range(max(period - length, state.first + 1), period)]
+        if len(before) < min(LEAST_PERIODS, length):
+            return None
+        start, end = period * rule.span_ms, (period + 1) * rule.span_ms - 1
+        quiet = is_quiet(rule, state.fired, Window(start, end, 0, 0))
+        reason = None if quiet and not rule.suppress_ms else self.departs(rule, count, before)
+        if reason is None:
+            return None
+        inside = [entry for entry in state.recent if start <= entry.ts <= end]
+        return Hit(end, count, inside, reason, quiet)
+
+    @staticmethod
+    def _length(rule: Correlation) -> int:
+        return int(rule.options.get("baseline", BASELINE))
+
+    def again(self, rule: Correlation, state: Slots, waiting: Waiting, gone: Sequence[Entry]) -> Hit | None:
+        for entry in gone:
+            if entry.ts // rule.span_ms in state.slots:
+                state.slots[entry.ts // rule.span_ms][0] -= 1
+        state.recent[:] = [each for each in state.recent if each not in gone]
+        return with_evidence(self._of_period(rule, state, waiting.end // rule.span_ms), waiting)
 
     def departs(self, rule: Correlation, count: int, before: list[int]) -> str | None:
         """Why the count departs from those before it, or ``None``."""
@@ -108,19 +142,17 @@ class RateChange(Kind):
         return f"{count} lookups within {span_words(rule.span_ms)}, where {number(mean)} were usual"
 
 
-def chance_of(count: int, before: list[int]) -> float:
-    """The probability of at least ``count`` in the next period, given the counts of those before it."""
-    size, stay = sum(before) + 0.5, len(before) / (len(before) + 1)
-    below = 0.0
-    for value in range(min(count, 100_000)):
-        term = math.lgamma(value + size) - math.lgamma(size) - math.lgamma(value + 1)
-        below += math.exp(term + size * math.log(stay) + value * math.log1p(-stay))
-    return max(0.0, 1.0 - below)
+def late_periods(rule: Correlation) -> int:
+    """By how many periods a lookup may be late."""
+    return min(MAX_LATE, -(-lateness(rule) // rule.span_ms))
 
 
 class Share(Kind):
-    """The share of the lookups of the second rule that match the first one too, over ``timespan`` (in 32 slots), once there
-    are ``minimum`` of the second."""
+    """The share of the lookups of the second rule that match the first one too, over ``timespan``, once there are ``minimum`` of
+    the second. It is asked about at each lookup that matches both.
+
+    The span is divided into 32 slots, aligned to the epoch; the window is that of the newest lookup and the 31 before it.
+    """
 
     noun = "of them"
     rules = (2, 2)
@@ -130,21 +162,39 @@ class Share(Kind):
         return Slots()
 
     def observe(self, rule: Correlation, state: Slots, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        if 1 not in hits:
-            return
-        slot = lookup["ts"] // -(-rule.span_ms // SHARE_SLOTS)
-        newest = max(max(state.slots, default=slot), slot)
-        if slot <= newest - SHARE_SLOTS:
+        ts = lookup["ts"]
+        slot = slot_of(rule, ts, SHARE_SLOTS)
+        if 1 not in hits or slot <= slot_of(rule, state.newest, SHARE_SLOTS) - SHARE_SLOTS:
             return
         counts = state.slots.setdefault(slot, [0, 0])
         counts[0] += 0 in hits
         counts[1] += 1
-        for old in [each for each in state.slots if each <= newest - SHARE_SLOTS]:
-            del state.slots[old]
+        state.newest = max(state.newest, ts)
         if 0 in hits:
             remember(state, entry_of(lookup, None))
-        part, whole = (sum(each[position] for each in state.slots.values()) for position in (0, 1))
-        if 0 in hits and whole >= rule.options.get("minimum", 1) and holds(rule, part / whole):
-            end = state.recent[-1].ts
-            reason = f"{part} of {whole} lookups ({part / whole:.0%}) within {span_words(rule.span_ms)}"
-            yield Hit(end, part / whole, state.recent, reason, is_quiet(rule, state.fired, end - rule.span_ms, end))
+        oldest = oldest_slot(rule, state.newest, SHARE_SLOTS)
+        for old in [each for each in state.slots if each < oldest]:
+            del state.slots[old]
+        hit = self._of_window(rule, state, state.newest) if 0 in hits else None
+        if hit is not None:
+            yield hit._replace(quiet=quiet_at(rule, state, hit.end))
+
+    def _of_window(self, rule: Correlation, state: Slots, end: int) -> Hit | None:
+        last = slot_of(rule, end, SHARE_SLOTS)
+        inside = [counts for slot, counts in state.slots.items() if last - SHARE_SLOTS < slot <= last]
+        part, whole = sum(counts[0] for counts in inside), sum(counts[1] for counts in inside)
+        if whole < max(1, rule.options.get("minimum", 1)) or not holds(rule, part / whole):
+            return None
+        reason = f"{part} of {whole} lookups ({part / whole:.0%}) within {span_words(rule.span_ms)}"
+        return Hit(end, part / whole, evidence(rule, state.recent, end, SHARE_SLOTS), reason)
+
+    def quiet(self, rule: Correlation, state: Any, waiting: Waiting) -> bool:
+        return quiet_at(rule, state, waiting.end)
+
+    def again(self, rule: Correlation, state: Slots, waiting: Waiting, gone: Sequence[Entry]) -> Hit | None:
+        for entry in gone:
+            counts = state.slots.get(slot_of(rule, entry.ts, SHARE_SLOTS))
+            if counts and counts[0]:
+                counts[0] -= 1
+        state.recent[:] = [each for each in state.recent if each not in gone]
+        return with_evidence(self._of_window(rule, state, waiting.end), waiting)

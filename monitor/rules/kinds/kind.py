@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from monitor.rules.model import Correlation, Lookup
-from monitor.rules.state import Entry, Log, Slots, State, Values
-from monitor.rules.values import COMPARE, key_of
+from monitor.rules.state import Entry, Log, Slots, State, Values, Waiting
+from monitor.rules.values import COMPARE, brief, key_of
 from monitor.rules.windows import (
-    LONG_MS,
     TS,
+    Window,
     forget,
     insert,
     is_quiet,
     keep_newest,
+    lateness,
+    note_fired,
+    window_at,
     windows_with,
 )
 
 MAX_EVIDENCE: Final = 100
 #: The evidence that windows counted in slots keep.
 MAX_RECENT: Final = 12
-#: Into how many slots a long span is divided.
-SLOTS: Final = 64
+#: Of a waiting alert's lookups, the newest so many are asked about when it is decided.
+MAX_ASKED: Final = 1_000
 _HOUR: Final = 3600 * 1000
 _WORDS: Final = {
     "gt": "more than {}",
@@ -67,6 +71,8 @@ class Kind:
     longest: int | None = None
     #: Whether it decides at a later time, and not at a lookup.
     waits = False
+    #: Whether every hit is an alert of its own, so that only ``suppress`` keeps it quiet.
+    single = False
 
     def start(self, rule: Correlation) -> State:
         """A group's state before its first lookup."""
@@ -76,21 +82,49 @@ class Kind:
         """Count a lookup that matched the rules at positions ``hits``; the windows for which the condition holds now."""
         raise NotImplementedError
 
-    def fire(self, rule: Correlation, state: Any, lookup: Lookup, hit: Hit) -> int:
-        """Note that it fired; how many times it would have fired since the last time."""
-        state.fired, suppressed, state.hushed = hit.end, state.hushed, 0
+    def fire(self, rule: Correlation, state: Any, group: Sequence[tuple[str, str]], end: int) -> int:
+        """Note that it fired; how many lookups would have fired since the last time."""
+        note_fired(rule, state.fired, end)
+        suppressed, state.hushed = state.hushed, 0
         return int(suppressed)
 
-    def hush(self, rule: Correlation, state: Any, lookup: Lookup) -> None:
-        """Note that it would have fired, had it not done so shortly before."""
+    def hush(self, rule: Correlation, state: Any, group: Sequence[tuple[str, str]]) -> None:
+        """Note that a lookup would have fired, had it not done so shortly before."""
         state.hushed += 1
 
-    def still(self, rule: Correlation, state: Any, explained: frozenset[str], inside: Sequence[Entry]) -> bool:
-        """Whether a window still holds without the lookups ``explained`` (ids), which are forgotten."""
-        left = any(entry.id not in explained for entry in inside)
-        if not left:
-            state.fired = None
-        return left
+    def quiet(self, rule: Correlation, state: Any, waiting: Waiting) -> bool:
+        """Whether, at the time it is decided, one near what waits has fired."""
+        if self.single and not rule.suppress_ms:
+            return False
+        return is_quiet(rule, state.fired, Window(waiting.end, waiting.end, 0, 0))
+
+    def asked(self, rule: Correlation, state: Any, waiting: Waiting) -> Sequence[Entry]:
+        """The lookups of what waits, each of which may be explained by now."""
+        return waiting.entries
+
+    def strike(self, rule: Correlation, state: Any, waiting: Waiting, gone: Sequence[Entry]) -> None:
+        """Take the lookups that are explained out of the evidence of an alert that waits."""
+        waiting.entries = [entry for entry in waiting.entries if entry not in gone]
+
+    def again(self, rule: Correlation, state: Any, waiting: Waiting, gone: Sequence[Entry]) -> Hit | None:
+        """Forget the lookups that are explained, and ask about the window once more without them.
+
+        They are in the evidence of no alert that waits any more (:meth:`strike`).
+        """
+        return recorded(waiting)
+
+
+def recorded(waiting: Waiting) -> Hit | None:
+    """What waits as it was, if any of its evidence is left."""
+    return Hit(waiting.end, waiting.count, waiting.entries, waiting.reason) if waiting.entries else None
+
+
+def with_evidence(hit: Hit | None, waiting: Waiting) -> Hit | None:
+    """A hit whose evidence includes what is left of that with which it began to wait."""
+    if hit is None:
+        return None
+    more = [entry for entry in hit.inside if entry not in waiting.entries]
+    return hit._replace(inside=sorted([*waiting.entries, *more], key=TS))
 
 
 class OfLog(Kind):
@@ -108,18 +142,41 @@ class OfLog(Kind):
     def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
         value = self.value(rule, lookup, hits)
         entry = entry_of(lookup, value)
-        if value is None or not insert(state.entries, entry, rule.lateness_ms):
+        if value is None or (rule.delay_ms and self._is_told_again(state, entry)):
+            return
+        if not insert(rule, state.entries, entry):
             return
         forget(rule, state)
-        self.shorten(rule, state.entries)
-        for start, end, first, past in windows_with(rule, state.entries, entry.ts):
-            quiet = is_quiet(rule, state.fired, start, end)
-            if (quiet and not rule.suppress_ms) or self.cannot(rule, past - first):
+        if rule.window == "sliding" and not rule.grace_ms:
+            self.shorten(rule, state.entries)
+        for window in windows_with(rule, state.entries, entry.ts):
+            quiet = is_quiet(rule, state.fired, window, state.entries)
+            if (quiet and not rule.suppress_ms) or self.cannot(rule, window.past - window.first):
                 continue
-            inside = state.entries[first:past]
-            count = self.measure(rule, inside)
-            if self.holds(rule, inside, count):
-                yield Hit(end, count, inside, self.reason(rule, count), quiet)
+            hit = self._hit(rule, state, window)
+            if hit is not None:
+                yield hit._replace(quiet=quiet)
+
+    def _is_told_again(self, state: Log, entry: Entry) -> bool:
+        """Whether a lookup is counted already: another part matched it, and this one has waited."""
+        for at in range(bisect_left(state.entries, entry.ts, key=TS), len(state.entries)):
+            known = state.entries[at]
+            if known.ts != entry.ts:
+                break
+            if (known.id, known.actor) == (entry.id, entry.actor):
+                return self.is_same(state, at, entry)
+        return False
+
+    def is_same(self, state: Log, at: int, entry: Entry) -> bool:
+        """Whether a lookup that is told again says nothing new; if it does, what is known of it is dropped."""
+        return True
+
+    def _hit(self, rule: Correlation, state: Log, window: Window) -> Hit | None:
+        inside = state.entries[window.first : window.past]
+        if not inside:
+            return None
+        count = self.measure(rule, inside)
+        return Hit(window.end, count, inside, self.reason(rule, count)) if self.holds(rule, inside, count) else None
 
     def shorten(self, rule: Correlation, entries: list[Entry]) -> None:
         """Drop lookups that can decide nothing any more although they are inside the span."""
@@ -132,14 +189,24 @@ class OfLog(Kind):
         """Whether the condition holds for a window."""
         return holds(rule, count)
 
-    def still(self, rule: Correlation, state: Any, explained: frozenset[str], inside: Sequence[Entry]) -> bool:
-        left = [entry for entry in inside if entry.id not in explained]
-        if isinstance(state, Log):
-            state.entries[:] = [entry for entry in state.entries if entry.id not in explained]
-        if not left or self.cannot(rule, len(left)) or not self.holds(rule, left, self.measure(rule, left)):
-            state.fired = None
-            return False
-        return True
+    def quiet(self, rule: Correlation, state: Log, waiting: Waiting) -> bool:
+        return is_quiet(rule, state.fired, window_at(rule, state.entries, waiting.end), state.entries)
+
+    def asked(self, rule: Correlation, state: Log, waiting: Waiting) -> Sequence[Entry]:
+        window = window_at(rule, state.entries, waiting.end)
+        if is_lost(state, window):
+            return waiting.entries
+        return state.entries[max(window.first, window.past - MAX_ASKED) : window.past]
+
+    def again(self, rule: Correlation, state: Log, waiting: Waiting, gone: Sequence[Entry]) -> Hit | None:
+        window = window_at(rule, state.entries, waiting.end)
+        if is_lost(state, window):
+            return recorded(waiting)
+        if gone:
+            marks = {(entry.ts, entry.id, entry.subject) for entry in gone}
+            state.entries[:] = [each for each in state.entries if (each.ts, each.id, each.subject) not in marks]
+            window = window_at(rule, state.entries, waiting.end)
+        return self._hit(rule, state, window)
 
     def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
         """The number of a window's lookups that the condition is about."""
@@ -150,35 +217,34 @@ class OfLog(Kind):
         return counted(rule, self.noun, count)
 
 
+def is_lost(state: Log, window: Window) -> bool:
+    """Whether lookups of a window were dropped, as there were too many."""
+    return state.lost is not None and state.lost >= window.start
+
+
 def holds(rule: Correlation, count: float) -> bool:
     """Whether a number is within all of the rule's bounds."""
     return all(COMPARE[name](count, bound) for name, bound in rule.bounds)
 
 
 def needed(rule: Correlation) -> int:
-    """More of something than this is all the same to the rule's bounds."""
-    return int(max((bound for _, bound in rule.bounds), default=0)) + 1
+    """So many of something, or more, are all the same to the rule's bounds; at least 20, for the evidence."""
+    return max(20, int(max((bound for _, bound in rule.bounds), default=0)) + 1)
 
 
 def decided_before(rule: Correlation, newest: int) -> int:
     """Lookups up to this time are only in windows together with all newer ones, so that their number is enough."""
-    return newest - rule.lateness_ms
+    return newest - lateness(rule)
 
 
-def shorten_to_needed(rule: Correlation, entries: list[Entry], least: int = 20) -> None:
+def shorten_to_needed(rule: Correlation, entries: list[Entry]) -> None:
     """Of lookups that are old enough, keep no more than the bounds can tell apart."""
-    if rule.window == "sliding":
-        keep_newest(entries, decided_before(rule, entries[-1].ts), max(needed(rule), least))
+    keep_newest(entries, decided_before(rule, entries[-1].ts), needed(rule))
 
 
-def is_long(rule: Correlation) -> bool:
-    """Whether the rule's span is counted in slots."""
-    return rule.span_ms > LONG_MS
-
-
-def slot_of(rule: Correlation, ts: int) -> int:
-    """The slot of a time, in a span of :data:`SLOTS` slots."""
-    return ts // -(-rule.span_ms // SLOTS)
+def too_few(rule: Correlation, size: int) -> bool:
+    """Whether a number that is at most ``size`` is below the bounds."""
+    return any(size < bound for name, bound in rule.bounds if name in ("gt", "gte", "eq"))
 
 
 def entry_of(lookup: Lookup, value: Any) -> Entry:
@@ -187,23 +253,24 @@ def entry_of(lookup: Lookup, value: Any) -> Entry:
 
 
 def values_of(rule: Correlation, lookup: Lookup) -> str | None:
-    """The lookup's values of the rule's fields as one text; ``None`` when one is missing."""
+    """The lookup's values of the rule's fields as one text; ``None`` when one is missing. A list is one value."""
     parts = []
     for name in rule.fields:
         found = lookup.get(name)
         if found is None:
             return None
-        parts.append("|".join(map(key_of, found)) if type(found) is list else key_of(found))
+        parts.append(brief("|".join(map(key_of, found)) if type(found) is list else key_of(found)))
     return "\x1f".join(parts)
 
 
 def mark_of(text: str) -> int:
     """A text as a 32-bit number that spreads evenly (CRC-32); two texts may rarely share one."""
-    return zlib.crc32(text.encode())
+    return zlib.crc32(text.encode(errors="replace"))
 
 
 def remember(state: Slots | Values, entry: Entry) -> None:
     """Keep the newest lookups as evidence."""
+    state.newest = max(state.newest, entry.ts)
     state.recent.append(entry)
     if len(state.recent) > 1 and entry.ts < state.recent[-2].ts:
         state.recent.sort(key=TS)

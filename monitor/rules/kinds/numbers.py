@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import ceil
+from collections.abc import Sequence
+from math import ceil, fsum
 from statistics import median
 from typing import Any, Final
 
-from monitor.rules.kinds.counts import add_to_slot, long_hits
-from monitor.rules.kinds.kind import Hit, OfLog, is_long, mark_of, slot_of
+from monitor.rules.kinds.kind import mark_of
+from monitor.rules.kinds.slots import LongLog
 from monitor.rules.model import Correlation, Lookup
-from monitor.rules.state import Entry, Slots, State
+from monitor.rules.state import Entry
 from monitor.rules.values import number_of
 
 #: Over long spans a percentile is taken of so many numbers a slot, chosen by chance that depends on the lookup alone.
 PER_SLOT: Final = 4
+#: A number further from 0 is not counted.
+MAX_NUMBER: Final = 1e18
 
 
-class OfNumbers(OfLog):
-    """A type that looks at numbers. A lookup whose field is no number is not counted; of a list, the sum is."""
+class OfNumbers(LongLog):
+    """A type that looks at numbers. A lookup whose field is no number, or one beyond 10**18, is not counted; of a list, the
+    sum of its numbers is."""
 
     needs_field = True
 
-    def start(self, rule: Correlation) -> State:
-        return Slots() if is_long(rule) else super().start(rule)
-
     def value(self, rule: Correlation, lookup: Lookup, hits: tuple[int, ...]) -> Any:
         found = lookup.get(rule.fields[0])
+        value: float | None
         if type(found) is list:
-            numbers = [number for item in found if (number := number_of(item)) is not None]
-            return sum(numbers) if numbers else None
-        return number_of(found)
+            numbers = [
+                number for item in found if (number := number_of(item)) is not None and abs(number) <= MAX_NUMBER
+            ]
+            value = fsum(numbers) if numbers else None
+        else:
+            value = number_of(found)
+        return value if value is not None and abs(value) <= MAX_NUMBER else None
 
 
 class ValueSum(OfNumbers):
@@ -38,21 +43,18 @@ class ValueSum(OfNumbers):
 
     noun = "in sum"
 
-    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        if not isinstance(state, Slots):
-            yield from super().observe(rule, state, lookup, hits)
-            return
-        value = self.value(rule, lookup, hits)
-        newest = None if value is None else add_to_slot(rule, state, lookup, [1, value])
-        if newest is not None:
-            yield from long_hits(self, rule, state, newest, self._of_slots(state))
-
     def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
-        return float(sum(entry.value for entry in inside))
+        return fsum(entry.value for entry in inside)
 
-    @staticmethod
-    def _of_slots(state: Slots) -> float:
-        return float(sum(numbers[1] for numbers in state.slots.values()))
+    def put(self, numbers: list[Any], entry: Entry) -> None:
+        count, total = numbers or (0, 0.0)
+        numbers[:] = [count + 1, total + entry.value]
+
+    def take(self, numbers: list[Any], entry: Entry) -> None:
+        numbers[:] = [numbers[0] - 1, numbers[1] - entry.value] if numbers[0] > 1 else []
+
+    def of_slots(self, rule: Correlation, slots: Sequence[list[Any]]) -> float:
+        return fsum(numbers[1] for numbers in slots)
 
 
 class ValueAverage(ValueSum):
@@ -63,40 +65,30 @@ class ValueAverage(ValueSum):
     def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
         return super().measure(rule, inside) / len(inside)
 
-    @staticmethod
-    def _of_slots(state: Slots) -> float:
-        counts = sum(numbers[0] for numbers in state.slots.values())
-        return float(sum(numbers[1] for numbers in state.slots.values()) / counts)
+    def of_slots(self, rule: Correlation, slots: Sequence[list[Any]]) -> float:
+        return super().of_slots(rule, slots) / float(sum(numbers[0] for numbers in slots))
 
 
 class ValuePercentile(OfNumbers):
     """The percentile (``condition.percentile``, 50 unless given) of the numbers, by the nearest rank.
 
-    Over more than 31 days it is that of a sample of four numbers a slot.
+    Over more than 31 days it is that of a sample of four numbers a slot: those of the lookups whose ids have the least CRC-32.
     """
 
     noun = "at the percentile"
     options = {"percentile": float}  # noqa: RUF012 (read only)
 
-    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        if not isinstance(state, Slots):
-            yield from super().observe(rule, state, lookup, hits)
-            return
-        value = self.value(rule, lookup, hits)
-        newest = None if value is None else add_to_slot(rule, state, lookup, [0])
-        if newest is None:
-            return
-        self._sample(rule, state, lookup, value)
-        numbers = [pair[1] for sample in state.slots.values() for pair in sample[1:]]
-        yield from long_hits(self, rule, state, newest, self._of(rule, numbers))
-
-    @staticmethod
-    def _sample(rule: Correlation, state: Slots, lookup: Lookup, value: float) -> None:
-        sample = state.slots[slot_of(rule, lookup["ts"])]
-        sample[1:] = sorted([*sample[1:], [mark_of(lookup["id"]), value]])[:PER_SLOT]
-
     def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
         return self._of(rule, [entry.value for entry in inside])
+
+    def put(self, numbers: list[Any], entry: Entry) -> None:
+        numbers[:] = sorted([*numbers, [mark_of(entry.id), entry.value]])[:PER_SLOT]
+
+    def take(self, numbers: list[Any], entry: Entry) -> None:
+        numbers[:] = [pair for pair in numbers if pair[0] != mark_of(entry.id)]
+
+    def of_slots(self, rule: Correlation, slots: Sequence[list[Any]]) -> float:
+        return self._of(rule, [pair[1] for numbers in slots for pair in numbers])
 
     def _of(self, rule: Correlation, numbers: list[float]) -> float:
         ordered = sorted(numbers)
