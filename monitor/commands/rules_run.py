@@ -107,13 +107,13 @@ def backtest(
     """What rules would have raised over a log: alerts by rule, level, unit and week; with labels, how good they are."""
     from monitor.commands import rules_history
 
+    known = None if labels is None else rules_history.read_labels(labels)
     run = rules_history.History(events, reference, jobs)
     ruleset, problems = load_rules(rules or rules_history.pack(), run.log.reference.lists)
     done = run.with_model(ruleset) if model else run.of(ruleset)
     if alerts is not None:
         with _written(alerts) as file:
             rules_history.write_alerts(file, done.alerts)
-    known = None if labels is None else rules_history.read_labels(labels)
     rules_history.show_backtest(run, ruleset, done, known, format)
     if problems or run.refused_records or done.troubles:
         raise typer.Exit(2 if done.troubles else 1)
