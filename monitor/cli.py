@@ -26,15 +26,16 @@ COMMANDS = {
 }
 RULES = {
     "test": "monitor.commands.rules_run:run_tests",
+    "explain": "monitor.commands.rules_run:explain",
     "match": "monitor.commands.rules_run:match",
+    "backtest": "monitor.commands.rules_run:backtest",
+    "diff": "monitor.commands.rules_run:diff",
     "deploy": "monitor.commands.rules_deploy:deploy",
     "versions": "monitor.commands.rules_deploy:versions",
     "lint": "monitor.commands.rules_lint:lint_command",
     "new": "monitor.commands.rules_write:new",
     "coverage": "monitor.commands.rules_write:coverage",
     "schema": "monitor.commands.rules_write:schema",
-    "backtest": "monitor.commands.rules_run:backtest",
-    "diff": "monitor.commands.rules_run:diff",
 }
 
 app = lazy_group(COMMANDS, str(__doc__))

@@ -117,6 +117,16 @@ class Counting:
         """What of a lookup is to be counted under keys that join actors."""
         return [(place, key, lookup) for key in self._rules.partition_keys(lookup)]
 
+    def step(self, place: Place, lookup: dict[str, Any]) -> list[Alert]:
+        """Count a lookup under its actor's key, and at once under those that join actors: for a log of one source."""
+        copies = self.copies(place, lookup)
+        found = self.own(place, lookup)
+        return found + [alert for copy in copies for alert in self.joined(copy)]
+
+    def state(self, key: str) -> KeyState:
+        """The state of a key."""
+        return self._states[key]
+
     def joined(self, copy: Copy) -> list[Alert]:
         """Count a lookup under a key that joins actors; they come in the order of their places."""
         (reached, src, off), key, lookup = copy

@@ -154,7 +154,7 @@ def _together(
     places, parts = Places(log.sources), range(jobs)
     with tempfile.TemporaryDirectory(prefix="lookup-monitor-") as name:
         folder = Path(name)
-        with forked([_counter(rules, log.reference, log.sources, folder, part, jobs) for part in parts]) as counters:
+        with forked([_counter(rules, log, folder, part, jobs) for part in parts]) as counters:
             for each in in_order(read_piece, pieces, jobs):
                 sent = _sent(each)
                 done.note(sent.about)
@@ -163,7 +163,7 @@ def _together(
                     give(counter, _encode((lookups, *moved)))
                 show(f"{sum(places.counts):,} lookups")
             _gather(counters, places, done)
-        with forked([_joiner(rules, log.reference, folder, part) for part in parts]) as joiners:
+        with forked([_joiner(rules, log, folder, part) for part in parts]) as joiners:
             _gather(joiners, places, done)
 
 
@@ -180,9 +180,7 @@ def _answer(end: Connection, found: Sequence[Alert], counting: Counting) -> None
     send(end, _encode(([encode(alert) for alert in found], dict(counting.fates))))
 
 
-def _counter(
-    rules: RuleSet, reference: Reference, sources: int, folder: Path, number: int, parts: int
-) -> Callable[[Connection], None]:
+def _counter(rules: RuleSet, log: Log, folder: Path, number: int, parts: int) -> Callable[[Connection], None]:
     """A process that counts the actors of part ``number``."""
 
     def work(end: Connection) -> None:
@@ -193,7 +191,7 @@ def _counter(
                 files[part_of(copy[1], parts)].write(orjson.dumps(copy) + b"\n")
                 return []
 
-            part = Part(rules, reference, sources, spool)
+            part = Part(rules, log.reference, log.sources, spool)
             found: list[Alert] = []
             lookups, *moved = _decode(end.recv_bytes())
             while lookups is not None:
@@ -210,11 +208,11 @@ def _placed(lookups: bytes) -> list[Placed]:
     return made
 
 
-def _joiner(rules: RuleSet, reference: Reference, folder: Path, number: int) -> Callable[[Connection], None]:
+def _joiner(rules: RuleSet, log: Log, folder: Path, number: int) -> Callable[[Connection], None]:
     """A process that counts the keys of part ``number`` that join actors."""
 
     def work(end: Connection) -> None:
-        counting = Counting(rules, reference)
+        counting = Counting(rules, log.reference)
         found: list[Alert] = []
         _, reached, all_reached = _decode(end.recv_bytes())
         for place, key, lookup in heapq.merge(*map(_spooled, folder.glob(f"*-{number}")), key=_place):

@@ -9,7 +9,7 @@ an event; it then holds, and ``null`` means that it is not known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -39,6 +39,8 @@ _EXPECTED: Final = ("at", "entity", "count", "events", "reason")
 #: What an event may not give, as ``at`` decides it.
 _NOT_GIVEN: Final = ("ts", "@")
 _FOREVER: Final = 2**60
+#: What a text with a list in its reference data has in it.
+_LISTED: Final = re.compile(r"""record["']?\s*:\s*["']?list""")
 
 
 class Failure(msgspec.Struct):
@@ -88,6 +90,8 @@ class Case(msgspec.Struct):
     number: int
     document: Document
     rules: RuleSet
+    #: The lists that the rules were loaded with, besides those of their files: those of a test's reference data.
+    lists: dict[str, tuple[str, ...]]
 
     @property
     def place(self) -> RuleProblem:
@@ -116,7 +120,13 @@ class Case(msgspec.Struct):
         test = tests[self.number]
         _check_names(test, _TEST, "a test", at)
         expected = _expected(test, at)
-        came = [alert for alert in alerts_of(test, self.rules, at) if alert.rule.id == rule.id]
+        reference = reference_of(expect(test, "reference", list, [], at), (*at, "reference"))
+        unknown = dict(self.lists)
+        self.lists.update(reference.lists)
+        try:
+            came = [alert for alert in alerts_of(test, self.rules, reference, at) if alert.rule.id == rule.id]
+        finally:
+            self.lists.update(unknown)
         return self._failure(expected, came, (*at, "alerts"))
 
     def _failure(self, expected: int | list[Expected], came: list[Alert], at: KeyPath) -> Failure | None:
@@ -135,8 +145,8 @@ class Case(msgspec.Struct):
         return Failure(self.document.problem(Wrong(message, "", at)), details)
 
 
-def cases_of(path: str, text: str, rules: RuleSet) -> list[Case]:
-    """The tests in a text of rules, all of which (and those they name) are in ``rules``."""
+def cases_of(path: str, text: str, rules: RuleSet, lists: dict[str, tuple[str, ...]] | None = None) -> list[Case]:
+    """The tests in a text of rules, all of which (and those they name) are in ``rules``, loaded with :func:`lists_of`."""
     found = []
     for document in parse_text(path, text, []):
         if "tests" not in document.data:
@@ -146,22 +156,33 @@ def cases_of(path: str, text: str, rules: RuleSet) -> list[Case]:
         name = str(data.get("name") or data.get("title") or path)
         for number, test in enumerate(tests if isinstance(tests, list) else [None]):
             called = test.get("name") if isinstance(test, dict) else None
-            found.append(Case(rule, name, str(called or f"test {number + 1}"), number, document, rules))
+            called = str(called or f"test {number + 1}")
+            found.append(Case(rule, name, called, number, document, rules, {} if lists is None else lists))
     return found
 
 
-def alerts_of(test: Mapping[str, Any], rules: RuleSet, at: KeyPath = ()) -> list[Alert]:
+def lists_of(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The lists in the tests' reference data, empty: rules that need them are to be loaded with these, and each test fills
+    in its own."""
+    names = set()
+    for text in texts:
+        for document in parse_text("", text, []) if _LISTED.search(text) else ():
+            tests = document.data.get("tests")
+            for test in tests if isinstance(tests, list) else ():
+                records = test.get("reference") if isinstance(test, dict) else None
+                for record in records if isinstance(records, list) else ():
+                    if isinstance(record, dict) and record.get("record") == "list":
+                        names.add(str(record.get("id")))
+    return dict.fromkeys(names, ())
+
+
+def alerts_of(test: Mapping[str, Any], rules: RuleSet, reference: Reference, at: KeyPath = ()) -> list[Alert]:
     """Every alert of a test's events, in the order they come. Raises :class:`Wrong` for what cannot be read."""
-    reference = reference_of(expect(test, "reference", list, [], at), (*at, "reference"))
     lookups = _lookups(expect(test, "events", list, [], at), reference, (*at, "events"))
     counting, found, reached = Counting(rules, reference), list[Alert](), 0
     for off, lookup in enumerate(lookups):
         reached = max(reached, lookup["ts"])
-        place = (reached, 0, off)
-        copies = counting.copies(place, lookup)
-        found += counting.own(place, lookup)
-        for copy in copies:
-            found += counting.joined(copy)
+        found += counting.step((reached, 0, off), lookup)
     if "then" in test:
         # What is due by then is decided, also what is due just then.
         reached = (reached or _START_MS) + offset_of(test["then"], (*at, "then")) + 1

@@ -13,6 +13,7 @@ MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 ORDER = (
     "events", "documents", "records", "known", "spans", "shelf", "junit", "reference", "explanations", "enrich", "rules",
     "matching", "model", "order", "alerts", "scoring", "detector", "backtest", "recall", "tally", "replay", "ruletest",
+    "sofar", "verdict",
 )  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",

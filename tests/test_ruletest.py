@@ -12,7 +12,7 @@ import yaml
 from monitor.documents import Wrong
 from monitor.reference import Reference
 from monitor.rules import RuleSet, load_texts
-from monitor.ruletest import Failure, alerts_of, cases_of, lookup_of, offset_of, offset_words
+from monitor.ruletest import Failure, alerts_of, cases_of, lists_of, lookup_of, offset_of, offset_words, reference_of
 from tests.rules.samples import correlation, detection, rules
 
 EXPORT = detection({"action": "export"}, name="export")
@@ -27,7 +27,8 @@ UNEXPLAINED = {"explanation": "none", "subject.id": "p-1"}
 
 def fired(name: str, pack: RuleSet = PACK, **test: Any) -> list[tuple[str, list[str]]]:
     """When (time of day) and on which lookups a rule of this title fired."""
-    return [(alert.time[11:19], alert.events) for alert in alerts_of(test, pack) if alert.rule.title == name]
+    reference = reference_of(test.get("reference", []))
+    return [(alert.time[11:19], alert.events) for alert in alerts_of(test, pack, reference) if alert.rule.title == name]
 
 
 def test_events_come_a_second_apart_from_a_fixed_morning() -> None:
@@ -38,7 +39,7 @@ def test_events_come_a_second_apart_from_a_fixed_morning() -> None:
         ("10:30:00", ["3"]),
         ("10:30:01", ["4"]),
     ]
-    (alert,) = alerts_of({"events": [{"action": "export"}]}, PACK)
+    (alert,) = alerts_of({"events": [{"action": "export"}]}, PACK, Reference())
     assert (alert.time, alert.actors) == ("2026-03-02T09:00:00+01:00", ["o-1"])
 
 
@@ -252,6 +253,41 @@ def test_tests_that_could_say_nothing_are_broken() -> None:
         assert failure.broken
         assert message in failure.problem.message
     assert said["many.yml"] == []
+
+
+def test_lists_of_the_reference_data() -> None:
+    """A rule may ask for a list that comes with the reference data: every test has its own."""
+    staff = {"record": "list", "id": "staff", "values": ["p-7", "p-8"]}
+    events = [{"subject.id": "p-7"}, {"subject.id": "p-9"}]
+    tests = [
+        {"name": "with", "reference": [staff], "events": events, "alerts": [{"events": ["1"]}]},
+        {"name": "without", "events": events, "alerts": 0},
+        {"name": "other", "reference": [{**staff, "values": ["p-9"]}], "events": events, "alerts": [{"events": ["2"]}]},
+    ]
+    rule = yaml.safe_load(detection({"subject.id|expand": "%staff%"}, name="listed"))
+    text = yaml.safe_dump({**rule, "tests": tests}, sort_keys=False)
+    lists = lists_of(
+        [text, READ, "tests: [{reference: [{record: list}]}, 3, {reference: 5}]", "record: list\ntests: {}"]
+    )
+    assert lists == {"staff": (), "None": ()}
+    loaded = load_texts({"x.yml": text}, lists)
+    assert loaded.problems == []
+    assert [case.run() for case in cases_of("x.yml", text, loaded.rules, lists)] == [None] * 3
+
+
+def test_paperwork_that_follows_explains() -> None:
+    """An alert that may wait does, and is dropped when a case is opened about the subject."""
+    graced = rules(detection({"explanation": "none"}, name="graced", grace="4h"))
+    case = {
+        "record": "case",
+        "id": "c-1",
+        "actors": ["o-1"],
+        "subjects": ["p-1"],
+        "opened": "2026-03-02T10:00:00+01:00",
+    }
+    assert fired("graced", graced, events=[UNEXPLAINED], reference=[ACTOR], then="1d") == [("09:00:00", ["1"])]
+    assert fired("graced", graced, events=[UNEXPLAINED], reference=[ACTOR], then="1h") == []
+    assert fired("graced", graced, events=[UNEXPLAINED], reference=[ACTOR, case], then="1d") == []
 
 
 def test_five_hundred_tests_take_seconds() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitor.reference import Reference
     from monitor.rules import LoadReport, RuleSet
 
+    Lists = Mapping[str, tuple[str, ...]]
     out: Console
     err: Console
 
@@ -67,26 +68,36 @@ def start_kafka(data: Path) -> Any:
         raise fail(str(error)) from None
 
 
-def load_rules(folder: Path) -> tuple[RuleSet, int]:
-    """The rules of a folder, and how many problems were reported (each on a line of its own)."""
-    _, report = load_files([folder])
+def load_rules(folder: Path, lists: Lists | None = None) -> tuple[RuleSet, int]:
+    """The rules of a folder, and how many problems were reported (each on a line of its own).
+
+    ``lists`` are those of the reference data.
+    """
+    report = load_kept(rule_files([folder]), lists)
     for problem in report.problems:
         say(str(problem))
     return report.rules, len(report.problems)
 
 
-def load_files(folders: Iterable[Path], foreign: bool = False) -> tuple[dict[str, str], LoadReport]:
-    """The texts of folders by path, and the rules of them all together; what parsing makes of them is kept for the next run."""
-    from monitor.rulecache import kept_rules, read_rules, without_gc
-    from monitor.rules import load_texts
+def rule_files(folders: Iterable[Path]) -> dict[str, str]:
+    """The texts of rules in folders, by path."""
+    from monitor.rulecache import read_rules
 
     files: dict[str, str] = {}
     for folder in folders:
         if not folder.is_dir():
             raise fail(f"{folder} is not a folder of rules")
         files.update(read_rules(folder))
+    return files
+
+
+def load_kept(files: Mapping[str, str], lists: Lists | None = None, foreign: bool = False) -> LoadReport:
+    """As :func:`monitor.rules.load_texts`; what parsing makes of the texts is kept for the next run."""
+    from monitor.rulecache import kept_rules, without_gc
+    from monitor.rules import load_texts
+
     with without_gc(), kept_rules() as cache:
-        return files, load_texts(files, cache=cache, foreign=foreign)
+        return load_texts(files, lists, cache, foreign)
 
 
 def load_reference(path: Path) -> tuple[Reference, int]:

@@ -79,8 +79,8 @@ def backtest(
     from monitor.stream.topics import partition_of
 
     settings = Settings()
-    ruleset, problems = load_rules(rules or settings.rules)
     known, refused = load_reference(reference_file)
+    ruleset, problems = load_rules(rules or settings.rules, known.lists)
     run = Backtest(
         ruleset, known, settings.partitions, lambda actor: partition_of(actor, settings.partitions), settings.quantile
     )

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 
-from monitor.commands.common import fail, load_files, load_rules, progress, say
+from monitor.commands.common import fail, load_kept, load_rules, progress, rule_files, say
 
 if TYPE_CHECKING:
     from monitor.rules import RuleSet
@@ -51,6 +51,25 @@ def run_tests(
         raise typer.Exit(1)
 
 
+def explain(
+    rule: Annotated[str, typer.Argument(help="id, name or file of the rule")],
+    event: Annotated[str, typer.Argument(help="a JSON text, a file, or FILE:LINE of JSON Lines")],
+    reference: Annotated[Path | None, typer.Option(help="reference records, JSON Lines")] = None,
+    rules: Annotated[Path | None, typer.Option(help="folder of rules; default: the pack")] = None,
+    format: Format = "text",
+) -> None:
+    """Why a rule matches a lookup or does not, condition by condition; exit code 1 when it does not.
+
+    A correlation counts what comes before FILE:LINE in the file too, and matches when it fires at that lookup.
+    """
+    from monitor.commands.rules_explain import explain_event, show
+
+    verdicts = explain_event(rule, event, reference, rules)
+    show(verdicts, format)
+    if not any(verdict.matches for verdict in verdicts):
+        raise typer.Exit(1)
+
+
 def match(
     events: Annotated[Path, typer.Argument(metavar="EVENTS", help="JSON Lines, plain or gzip; - for standard input")],
     rules: Annotated[Path, typer.Option(help="folder of Sigma rules, of any log source")],
@@ -63,7 +82,7 @@ def match(
     """
     from monitor.workers import WorkFailed
 
-    _, loaded = load_files([rules], foreign=True)
+    loaded = load_kept(rule_files([rules]), foreign=True)
     for problem in loaded.problems:
         say(str(problem))
     try:
@@ -89,7 +108,7 @@ def backtest(
     from monitor.commands import rules_history
 
     run = rules_history.History(events, reference, jobs)
-    ruleset, problems = load_rules(rules or rules_history.pack())
+    ruleset, problems = load_rules(rules or rules_history.pack(), run.log.reference.lists)
     done = run.with_model(ruleset) if model else run.of(ruleset)
     if alerts is not None:
         with _written(alerts) as file:
@@ -113,7 +132,8 @@ def diff(
     from monitor.tally import difference
 
     run = rules_history.History(events, reference, jobs)
-    (before, wrong), (after, wrong_too) = load_rules(old), load_rules(new)
+    lists = run.log.reference.lists
+    (before, wrong), (after, wrong_too) = load_rules(old, lists), load_rules(new, lists)
     first, second = run.of(before), run.of(after)
     found = difference(before, after, first.alerts, second.alerts)
     rules_history.show_difference(found, format)

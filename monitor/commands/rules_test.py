@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from monitor.commands.common import fail, load_files, say
+from monitor.commands.common import fail, load_kept, rule_files, say
 from monitor.documents import nearest
 from monitor.junit import Outcome
-from monitor.ruletest import Case, cases_of
+from monitor.ruletest import Case, cases_of, lists_of
 from monitor.settings import Settings
 
 
@@ -24,14 +24,16 @@ def run_all(paths: Sequence[Path], around: Path | None, only: str | None) -> lis
     if around is not None and not around.is_dir():
         raise fail(f"{around} is not a folder of rules")
     wanted = [path.resolve() for path in paths or [around or Settings().rules]]
-    files, loaded = load_files(_places(paths, around or Settings().rules, around is not None))
+    files = rule_files(_places(paths, around or Settings().rules, around is not None))
+    lists = lists_of(files.values())
+    loaded = load_kept(files, lists)
     chosen = {path: text for path, text in files.items() if any(Path(path).resolve().is_relative_to(w) for w in wanted)}
     outcomes = [
         Outcome(each.path, "load", each.message, each.line, failure=str(each), broken=True)
         for each in loaded.problems
         if each.path in chosen
     ]
-    cases = [case for path in sorted(chosen) for case in cases_of(path, chosen[path], loaded.rules)]
+    cases = [case for path in sorted(chosen) for case in cases_of(path, chosen[path], loaded.rules, lists)]
     if only is not None:
         cases = _only(cases, only)
     return outcomes + [_outcome(case) for case in cases]
