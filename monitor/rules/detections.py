@@ -16,6 +16,7 @@ from monitor.rules.compile import both, compile_tree
 from monitor.rules.model import Detection, Lookup
 from monitor.rules.parse import parse_detection
 from monitor.rules.values import CannotCompile, Lists
+from monitor.rules.witness import witnesses_of
 
 CATEGORY: Final = "lookup"
 
@@ -50,7 +51,8 @@ def _made(fixed: dict[str, Any], data: Mapping[str, Any], node: tree.Node | None
             raise Wrong(f"there is no list {name}", hint, ("detection",))
     predicate, witness = compiled(node, data, lists, "detection")
     marks = fingerprint(fixed["id"], tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
-    return Detection(**fixed, tree=node, predicate=predicate, witness=witness, fingerprint=marks)
+    every = tuple(witnesses_of(node))
+    return Detection(**fixed, tree=node, predicate=predicate, witness=witness, witnesses=every, fingerprint=marks)
 
 
 def tree_of(data: Mapping[str, Any], at: str = "detection") -> tree.Node:
