@@ -69,6 +69,7 @@ class Metrics:
             registry=self.registry,
         )
         self.rules_info = Gauge(name + "rules_info", "The version of the rules", ["version"], registry=self.registry)
+        self.show_rules("")
         self._create_labels(rules, partitions)
 
     def show_rules(self, version: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Final
 
 from monitor.rules.model import Correlation, Lookup, Rule
-from monitor.rules.state import Entry, Log, State
+from monitor.rules.state import Entry, Log, State, Waiting
 from monitor.rules.windows import DAY_MS, lateness, lose
 
 #: Windows a key may have before those longest without a lookup are dropped.
@@ -22,14 +22,14 @@ _ENTRY: Final = 40
 
 
 def keep_within(
-    windows: MutableMapping[str, State], held: Collection[str], rules: Mapping[str, Rule], lookup: Lookup
+    windows: MutableMapping[str, State], waiting: Sequence[Waiting], rules: Mapping[str, Rule], lookup: Lookup
 ) -> None:
-    """Keep the state of one key bounded. Windows whose names are in ``held`` have something waiting, and stay.
+    """Keep the state of one key bounded, after a lookup. Windows that something ``waiting`` is about stay.
 
     ``rules`` are the rules by fingerprint.
     """
     if len(windows) > MAX_WINDOWS:
-        _drop_windows(windows, held, rules)
+        _drop_windows(windows, {each.name for each in waiting}, rules)
     if zlib.crc32(lookup["id"].encode(errors="replace")) % _SELDOM == 0:
         _cut_logs(windows, rules)
 

@@ -1,8 +1,6 @@
-"""From a condition's tree to a closure over a flat lookup, and its witness.
+"""From a condition's tree to a closure over a flat lookup.
 
 A list in the lookup matches when any item does; a field that is not there matches only ``null`` and ``exists: false``.
-A *witness* is a set of clauses of which at least one holds for every lookup the condition matches; the index
-(:mod:`monitor.rules.index`) finds by them the few conditions worth asking.
 """
 
 from __future__ import annotations
@@ -11,84 +9,95 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from monitor.rules import tree
-from monitor.rules.model import Clause, Lookup, Predicate, Witness
+from monitor.rules.model import Lookup, Predicate, Witness
 from monitor.rules.patterns import fold
 from monitor.rules.same import same_as
 from monitor.rules.values import Lists, exact_of, key_of, text_of, value_test
+from monitor.rules.witness import OF_TIME, cost_of, rarest, witnesses_of
 
 Compiled = tuple[Predicate, Witness]
-#: What the monitor makes of a lookup's time; keywords are not looked for in it.
-OF_TIME: Final = frozenset({"ts", "hour", "weekday"})
-#: What a clause costs: how often it may hold for lookups the condition does not match.
-_COSTS: Final = {"=": 1.0, "~": 4.0, "?": 50.0}
-_KEYWORD_COST: Final = 200.0
+#: A part without a witness is asked after those with one.
+_LAST: Final = 10.0
 
 
 def compile_tree(node: tree.Node, lists: Lists | None = None) -> Compiled:
-    """Compile a condition; ``lists`` are the values of placeholders by name. Raises :class:`CannotCompile`."""
-    known: Lists = {} if lists is None else lists
-    match node:
-        case tree.Named():
-            return compile_tree(node.part, known)
-        case tree.All():
-            return _all([compile_tree(part, known) for part in node.parts])
-        case tree.AnyOf():
-            return _one_of(node.parts) or _any([compile_tree(part, known) for part in node.parts])
-        case tree.Not():
-            inner, _ = compile_tree(node.part, known)
-            return (lambda lookup: not inner(lookup)), None
-        case tree.Is(field=None):
-            return _keyword(node.test, known)
-        case tree.Is(field=str(field)):
-            return _field(field, node.test, known)
-    raise TypeError(f"{type(node).__name__} is not a condition")
+    """Compile a condition to a closure, and say its witness (:mod:`monitor.rules.witness`).
+
+    ``lists`` are the values of placeholders by name. Raises :class:`CannotCompile`.
+    """
+    return _predicate(node, {} if lists is None else lists), rarest(witnesses_of(node))
 
 
 def both(one: Compiled, other: Compiled) -> Compiled:
     """A condition that holds when both do."""
-    return _all([one, other])
+    witnesses = [witness for witness in (one[1], other[1]) if witness is not None]
+    return _every([one[0], other[0]]), rarest(witnesses)
 
 
-def _all(parts: list[Compiled]) -> Compiled:
-    if len(parts) == 1:
-        return parts[0]
-    predicates = tuple(predicate for predicate, _ in parts)
+def _predicate(node: tree.Node, lists: Lists) -> Predicate:
+    match node:
+        case tree.Named():
+            return _predicate(node.part, lists)
+        case tree.All():
+            return _every([_predicate(part, lists) for part in _in_order(node.parts)])
+        case tree.AnyOf():
+            return _one_of(node.parts) or _some([_predicate(part, lists) for part in node.parts])
+        case tree.Not():
+            inner = _predicate(node.part, lists)
+            return lambda lookup: not inner(lookup)
+        case tree.Is(field=None):
+            return _keyword(node.test, lists)
+        case tree.Is(field=str(field)):
+            return _field(field, node.test, lists)
+    raise TypeError(f"{type(node).__name__} is not a condition")
+
+
+def _in_order(parts: Sequence[tree.Node]) -> list[tree.Node]:
+    """Parts that all must hold, those that hold least often first.
+
+    But the rarest two come last: when the index has found the condition by them, they hold.
+    """
+
+    def share(part: tree.Node) -> float:
+        witness = rarest(witnesses_of(part))
+        return _LAST if witness is None else cost_of(witness)[0]
+
+    ordered = sorted(parts, key=share)
+    return [*ordered[2:], *ordered[:2]]
+
+
+def _every(predicates: Sequence[Predicate]) -> Predicate:
+    if len(predicates) == 1:
+        return predicates[0]
+    if len(predicates) == 2:
+        first, second = predicates
+        return lambda lookup: first(lookup) and second(lookup)
+    all_of = tuple(predicates)
 
     def every(lookup: Lookup) -> bool:
-        for predicate in predicates:  # noqa: SIM110 (a generator would cost twice the time)
+        for predicate in all_of:  # noqa: SIM110 (a generator would cost twice the time)
             if not predicate(lookup):
                 return False
         return True
 
-    known = [witness for _, witness in parts if witness is not None]
-    return every, min(known, key=_cost, default=None)
+    return every
 
 
-def _cost(witness: frozenset[Clause]) -> tuple[float, list[Clause]]:
-    total = 0.0
-    for field, kind, text in witness:
-        total += _COSTS[kind] + 4.0 / (1 + len(text)) + (_KEYWORD_COST if field == "" else 0.0)
-    return total, sorted(witness)
-
-
-def _any(parts: list[Compiled]) -> Compiled:
-    if len(parts) == 1:
-        return parts[0]
-    predicates = tuple(predicate for predicate, _ in parts)
+def _some(predicates: Sequence[Predicate]) -> Predicate:
+    if len(predicates) == 1:
+        return predicates[0]
+    all_of = tuple(predicates)
 
     def some(lookup: Lookup) -> bool:
-        for predicate in predicates:  # noqa: SIM110 (a generator would cost twice the time)
+        for predicate in all_of:  # noqa: SIM110 (a generator would cost twice the time)
             if predicate(lookup):
                 return True
         return False
 
-    witnesses = [witness for _, witness in parts]
-    if any(witness is None for witness in witnesses):
-        return some, None
-    return some, frozenset(clause for witness in witnesses for clause in witness or ())
+    return some
 
 
-def _one_of(parts: Sequence[Any]) -> Compiled | None:
+def _one_of(parts: Sequence[Any]) -> Predicate | None:
     """A list of plain values of one field, the commonest alternative of all, as one look into a set."""
     tests = [part for part in parts if isinstance(part, tree.Is)]
     fields = {test.field for test in tests}
@@ -98,7 +107,7 @@ def _one_of(parts: Sequence[Any]) -> Compiled | None:
     return _is_among(str(fields.pop()), frozenset(value for value in values if value is not None))
 
 
-def _is_among(name: str, wanted: frozenset[str]) -> Compiled:
+def _is_among(name: str, wanted: frozenset[str]) -> Predicate:
     def predicate(lookup: Lookup) -> bool:
         found = lookup.get(name)
         if found is None:
@@ -109,19 +118,19 @@ def _is_among(name: str, wanted: frozenset[str]) -> Compiled:
             return not wanted.isdisjoint(map(key_of, found))
         return key_of(found) in wanted
 
-    return predicate, frozenset((name, "=", value) for value in wanted)
+    return predicate
 
 
-def _field(name: str, test: tree.Test, lists: Lists) -> Compiled:
+def _field(name: str, test: tree.Test, lists: Lists) -> Predicate:
     match test:
         case tree.Null():
-            return _is_null(name), None
+            return _is_null(name)
         case tree.Exists(yes=True):
-            return (lambda lookup: name in lookup), frozenset({(name, "?", "")})
+            return lambda lookup: name in lookup
         case tree.Exists():
-            return (lambda lookup: name not in lookup), None
+            return lambda lookup: name not in lookup
         case tree.SameAs():
-            return same_as(name, test), frozenset({(name, "?", "")})
+            return same_as(name, test)
     exact = exact_of(test)
     if exact is not None:
         return _is_among(name, frozenset({exact}))
@@ -135,7 +144,7 @@ def _field(name: str, test: tree.Test, lists: Lists) -> Compiled:
             return any(inner(item) for item in found if item is not None)
         return inner(found)
 
-    return predicate, frozenset({_clause(name, test)})
+    return predicate
 
 
 def _is_null(name: str) -> Predicate:
@@ -146,18 +155,7 @@ def _is_null(name: str) -> Predicate:
     return predicate
 
 
-def _clause(name: str, test: tree.Test) -> Clause:
-    if isinstance(test, tree.Text) and not any(isinstance(part, tree.Listed) for part in test.parts):
-        texts = [fold(part) for part in test.parts if isinstance(part, str)]
-        if len(texts) == len(test.parts):
-            return name, "=", "".join(texts)
-        longest = max(texts, key=len, default="")
-        if longest:
-            return name, "~", longest
-    return name, "?", ""
-
-
-def _keyword(test: tree.Test, lists: Lists) -> Compiled:
+def _keyword(test: tree.Test, lists: Lists) -> Predicate:
     """A keyword is looked for anywhere in the texts of a lookup."""
     inner = value_test(test, lists)
 
@@ -169,8 +167,7 @@ def _keyword(test: tree.Test, lists: Lists) -> Compiled:
                 return True
         return False
 
-    clause = _clause("", test)
-    return predicate, frozenset({clause}) if clause[1] == "~" else None
+    return predicate
 
 
 def explain(node: tree.Node, lookup: Mapping[str, Any], lists: Lists | None = None) -> list[tuple[int, str, bool]]:

@@ -15,6 +15,7 @@ from monitor.rules.common import about, fingerprint
 from monitor.rules.compile import Compiled, both, compile_tree
 from monitor.rules.model import Detection, Lookup, Predicate, Witness
 from monitor.rules.values import CannotCompile, Lists
+from monitor.rules.witness import witnesses_of
 
 CATEGORY: Final = "lookup"
 
@@ -68,7 +69,8 @@ def _made(
             raise Wrong(f"there is no list {name}", hint, ("detection",))
     predicate, witness = (_Later(node, lists), known[0]) if known else compiled(node, data, lists, "detection")
     marks = fingerprint(fixed["id"], tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
-    return Detection(**fixed, tree=node, predicate=predicate, witness=witness, fingerprint=marks)
+    every = tuple(witnesses_of(node))
+    return Detection(**fixed, tree=node, predicate=predicate, witness=witness, witnesses=every, fingerprint=marks)
 
 
 class _Later:

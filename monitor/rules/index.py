@@ -1,112 +1,176 @@
-"""The witness index: from a lookup's fields and values to the few detections that can match it."""
+"""The witness index: from a lookup's fields and values to the few detections that can match it.
+
+Each detection waits for one of its witnesses (:mod:`monitor.rules.witness`): the one that is met least, but one that many
+detections share is worth more, as it is asked once for all of them. Where many wait for the same clause, they wait for another
+witness behind it, and so on: an index within the index. (F. Fabret et al., "Filtering algorithms and implementation for very
+fast publish/subscribe systems", SIGMOD 2001, call these access predicates.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import ahocorasick
 
-from monitor.rules.compile import OF_TIME
-from monitor.rules.model import Detection, Lookup
+from monitor.rules.model import Clause, Detection, Lookup
+from monitor.rules.patterns import FEW
 from monitor.rules.values import key_of
+from monitor.rules.witness import OF_TIME, share_of
 
-Numbered = tuple[int, Detection]
-#: From so many needles on an Aho-Corasick automaton is faster than asking for one after the other.
-_FEW: Final = 6
+#: A detection with its place in the order given, and the witnesses by which it has not been found yet.
+Candidate = tuple[int, Detection, tuple[frozenset[Clause], ...]]
+#: With more candidates for a clause than this, those that have another witness wait for it too.
+_MANY: Final = 6
 _MISSING: Final = object()
+
+
+class _Bucket:
+    """The detections that wait for one clause: some to be asked at once, some behind another index."""
+
+    __slots__ = ("asked", "behind")
+
+    def __init__(self) -> None:
+        self.asked: list[Candidate] = []
+        self.behind: _Level | None = None
+
+    def settle(self) -> None:
+        """Put those that have another witness behind an index of their own, if there are many."""
+        if len(self.asked) > _MANY:
+            waiting = [each for each in self.asked if each[2]]
+            if len(waiting) > _MANY:
+                self.asked = [each for each in self.asked if not each[2]]
+                self.behind = _Level(waiting)
 
 
 class _Needles:
     """Which detections wait for a text in a value. A. V. Aho, M. J. Corasick, "Efficient string matching", CACM 18 (1975)."""
 
-    def __init__(self, waiting: dict[str, list[Numbered]]) -> None:
-        self._few = list(waiting.items()) if len(waiting) < _FEW else []
+    __slots__ = ("_automaton", "_few")
+
+    def __init__(self, waiting: dict[str, _Bucket]) -> None:
+        self._few = list(waiting.items()) if len(waiting) < FEW else []
         self._automaton = None
         if not self._few:
             self._automaton = ahocorasick.Automaton()
-            for needle, detections in waiting.items():
-                self._automaton.add_word(needle, detections)
+            for needle, bucket in waiting.items():
+                self._automaton.add_word(needle, bucket)
             self._automaton.make_automaton()
 
-    def found_in(self, text: str) -> Iterable[list[Numbered]]:
-        """The detections of every needle in ``text``, which is in lower case."""
+    def found_in(self, text: str) -> Iterable[_Bucket]:
+        """The buckets of every needle in ``text``, which is without case."""
         if self._automaton is None:
-            return [detections for needle, detections in self._few if needle in text]
-        return [detections for _, detections in self._automaton.iter(text)]
+            return [bucket for needle, bucket in self._few if needle in text]
+        return [bucket for _, bucket in self._automaton.iter(text)]
+
+
+class _Field:
+    """What is waited for in one field."""
+
+    __slots__ = ("exact", "needles", "present")
+
+    def __init__(self) -> None:
+        self.present: _Bucket | None = None
+        self.exact: dict[str, _Bucket] = {}
+        self.needles: _Needles | None = None
+
+
+class _Level:
+    """An index of detections by one of the witnesses that they have left."""
+
+    __slots__ = ("_fields", "_keywords")
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._fields: dict[str, _Field] = {}
+        needles: dict[str, dict[str, _Bucket]] = {}
+        buckets: dict[Clause, _Bucket] = {}
+        shared = Counter(clause for _, _, witnesses in candidates for witness in witnesses for clause in witness)
+        for number, detection, witnesses in candidates:
+            chosen = min(witnesses, key=lambda witness: _worth(witness, shared))
+            rest = tuple(witness for witness in witnesses if witness is not chosen)
+            for clause in sorted(chosen):
+                buckets.setdefault(clause, _Bucket()).asked.append((number, detection, rest))
+        for (name, kind, text), bucket in buckets.items():
+            bucket.settle()
+            if kind == "~":
+                needles.setdefault(name, {})[text] = bucket
+                continue
+            field = self._fields.setdefault(name, _Field())
+            if kind == "?":
+                field.present = bucket
+            else:
+                field.exact[text] = bucket
+        self._keywords = _Needles(needles.pop("")) if "" in needles else None
+        for name, waiting in needles.items():
+            self._fields.setdefault(name, _Field()).needles = _Needles(waiting)
+
+    def buckets(self, lookup: Lookup) -> Iterator[_Bucket]:
+        """Those whose clause holds; one may come several times."""
+        for name, field in self._fields.items():
+            value = lookup.get(name, _MISSING)
+            if value is _MISSING:
+                continue
+            if field.present is not None:
+                yield field.present
+            if value is None:
+                continue
+            exact, needles = field.exact, field.needles
+            for item in value if type(value) is list else (value,):
+                key = key_of(item)
+                bucket = exact.get(key)
+                if bucket is not None:
+                    yield bucket
+                if needles is not None:
+                    yield from needles.found_in(key)
+        if self._keywords is not None:
+            yield from self._found_anywhere(self._keywords, lookup)
+
+    @staticmethod
+    def _found_anywhere(keywords: _Needles, lookup: Lookup) -> Iterator[_Bucket]:
+        for name, value in lookup.items():
+            if name not in OF_TIME:
+                for item in value if type(value) is list else (value,):
+                    if item is not None:
+                        yield from keywords.found_in(key_of(item))
+
+
+def _worth(witness: frozenset[Clause], shared: Mapping[Clause, int]) -> tuple[float, list[Clause]]:
+    """How often a lookup meets a witness, divided among the detections that may wait for it together."""
+    ordered = sorted(witness)
+    return sum(share_of(clause) / shared[clause] for clause in ordered), ordered
 
 
 class WitnessIndex:
     """Finds the matching detections without asking each one, in the order in which they were given."""
 
     def __init__(self, detections: Sequence[Detection]) -> None:
-        self._always: list[Numbered] = []
-        self._present: dict[str, list[Numbered]] = {}
-        self._exact: dict[str, dict[str, list[Numbered]]] = {}
-        needles: dict[str, dict[str, list[Numbered]]] = {}
-        for numbered in enumerate(detections):
-            witness = numbered[1].witness
-            if witness is None:
-                self._always.append(numbered)
-            for field, kind, text in witness or ():
-                if kind == "?":
-                    self._present.setdefault(field, []).append(numbered)
-                else:
-                    places = self._exact if kind == "=" else needles
-                    places.setdefault(field, {}).setdefault(text, []).append(numbered)
-        self._keywords = _Needles(needles.pop("")) if "" in needles else None
-        self._needles = {field: _Needles(waiting) for field, waiting in needles.items()}
-        self._fields = frozenset({*self._exact, *self._needles, *self._present})
+        self._always: list[Candidate] = []
+        waiting: list[Candidate] = []
+        for number, detection in enumerate(detections):
+            known = detection.witnesses or (() if detection.witness is None else (detection.witness,))
+            (waiting if known else self._always).append((number, detection, tuple(dict.fromkeys(known))))
+        self._first = _Level(waiting)
 
     def matches(self, lookup: Lookup) -> list[Detection]:
         """The detections that match ``lookup``."""
-        asked: dict[int, bool] = {}
-        found: list[Numbered] = [numbered for numbered in self._always if numbered[1].predicate(lookup)]
-        for candidates in self._candidates(lookup):
-            for numbered in candidates:
-                number, detection = numbered
-                if number not in asked:
-                    asked[number] = True
-                    if detection.predicate(lookup):
-                        found.append(numbered)
+        found = [(number, detection) for number, detection, _ in self._always if detection.predicate(lookup)]
+        asked: set[int] = set()
+        levels, known = [self._first], {self._first}
+        for level in levels:
+            for bucket in level.buckets(lookup):
+                if bucket.behind is not None and bucket.behind not in known:
+                    known.add(bucket.behind)
+                    levels.append(bucket.behind)
+                for number, detection, _ in bucket.asked:
+                    if number not in asked:
+                        asked.add(number)
+                        if detection.predicate(lookup):
+                            found.append((number, detection))
         if len(found) > 1:
             found.sort(key=_number)
         return [detection for _, detection in found]
 
-    def _candidates(self, lookup: Lookup) -> Iterable[list[Numbered]]:
-        for field in self._fields if len(self._fields) <= len(lookup) else self._fields & lookup.keys():
-            value = lookup.get(field, _MISSING)
-            if value is _MISSING:
-                continue
-            present = self._present.get(field)
-            if present is not None:
-                yield present
-            if value is None:
-                continue
-            exact, needles = self._exact.get(field), self._needles.get(field)
-            if exact is None and needles is None:
-                continue
-            for item in value if type(value) is list else (value,):
-                yield from self._by_value(key_of(item), exact, needles)
-        if self._keywords is not None:
-            for name, value in lookup.items():
-                if name in OF_TIME:
-                    continue
-                for item in value if type(value) is list else (value,):
-                    if item is not None:
-                        yield from self._keywords.found_in(key_of(item))
 
-    @staticmethod
-    def _by_value(
-        key: str, exact: dict[str, list[Numbered]] | None, needles: _Needles | None
-    ) -> Iterable[list[Numbered]]:
-        if exact is not None:
-            waiting = exact.get(key)
-            if waiting is not None:
-                yield waiting
-        if needles is not None:
-            yield from needles.found_in(key)
-
-
-def _number(numbered: Numbered) -> int:
-    return numbered[0]
+def _number(found: tuple[int, Any]) -> int:
+    return found[0]

@@ -74,6 +74,8 @@ class Detection(Rule):
     tree: Node = field(repr=False, compare=False)
     predicate: Predicate = field(repr=False, compare=False)
     witness: Witness = field(repr=False, compare=False)
+    #: All of its witnesses, each of which must be met, or nothing if they are not known.
+    witnesses: tuple[frozenset[Clause], ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

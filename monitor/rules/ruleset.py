@@ -113,7 +113,7 @@ class RuleSet:
         names = [match.id for match in matches]
         for plan in (self._of_actor,) if is_actor else self._joined:
             firings += self._run(plan, key, names, lookup, state, src, anomalies)
-        keep_within(state.windows, {each.name for each in state.waiting}, self._by_print, lookup)
+        keep_within(state.windows, state.waiting, self._by_print, lookup)
         return firings, anomalies
 
     def evaluate_late(self, lookup: Lookup) -> list[Firing]:
@@ -183,6 +183,8 @@ class RuleSet:
         window = state.windows.get(name)
         if window is None:
             window = state.windows[name] = kind.start(rule)
+        if isinstance(kind, Absence) and 0 in positions and len(state.waiting) >= MAX_WAITING:
+            positions = positions[1:]  # it may still follow another
         hushed = False
         for hit in kind.observe(rule, window, lookup, positions):
             if hit.quiet:
@@ -194,7 +196,7 @@ class RuleSet:
             return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
         if hushed and rule.suppress_ms:
             kind.hush(rule, window, group)
-        if isinstance(kind, Absence) and 0 in positions and len(state.waiting) < MAX_WAITING:
+        if isinstance(kind, Absence) and 0 in positions:
             slim, ts = self._slim(lookup), lookup["ts"]
             state.waiting.append(
                 Waiting(kind.due(rule, lookup), src, name, list(group), slim, [], 1, ts, "", self.version)
@@ -208,7 +210,7 @@ class RuleSet:
 
     def _wait(self, rule: Rule, group: Group, lookup: Lookup, state: Windows, src: int, name: str, hit: Hit) -> None:
         if rule.suppress_ms or (isinstance(rule, Correlation) and not KINDS[rule.type].single):
-            same = [each for each in state.waiting if each.name == name]
+            same = [each for each in state.waiting if each.name == name and tuple(each.group) == group]
             if len(same) >= MAX_WAITING_EACH:
                 state.waiting = [each for each in state.waiting if each is not same[-1]]
         entries, due = list(hit.inside[-MAX_RECENT:]), lookup["ts"] + rule.grace_ms

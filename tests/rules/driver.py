@@ -39,9 +39,16 @@ def rules_of(specs: Sequence[Spec]) -> RuleSet:
 
 
 def by_engine(
-    specs: Sequence[Spec], lookups: Sequence[Lookup], explained: Explained = never, saved: Collection[int] = ()
+    specs: Sequence[Spec],
+    lookups: Sequence[Lookup],
+    explained: Explained = never,
+    saved: Collection[int] = (),
+    ticks: bool = False,
 ) -> list[list[Firing]]:
-    """What fires at each lookup, and last what fires when nothing more comes. State is saved and read before ``saved``."""
+    """What fires at each lookup, and last what fires when nothing more comes. State is saved and read before ``saved``.
+
+    With ``ticks`` all keys are told how far event time has come after every lookup, and not only those it belongs to.
+    """
     rules = rules_of(specs)
     machine = Detector(rules, explained)
     states: defaultdict[str, KeyState] = defaultdict(KeyState)
@@ -55,13 +62,16 @@ def by_engine(
             here: list[Any] = []
             for key in [f"actor/{one['actor.id']}", *rules.partition_keys(one)]:
                 here += machine.step(key, states[key], dict(one), 0, off, reached).alerts
+            for key in sorted(states) if ticks else ():
+                here += machine.advance(key, states[key], 0, reached)
             found.append(here)
-        found.append([])
-        for key, state in states.items():
-            for src in (0, JOINED):
-                made: Any = machine.rules.decide(key, state, src, END, explained)
-                found[-1] += made
+        found.append([each for key in states for each in at_last(machine, key, states[key])])
     return found
+
+
+def at_last(machine: Detector, key: str, state: KeyState) -> list[Any]:
+    """What fires when nothing more comes."""
+    return machine.advance(key, state, JOINED if not key.startswith("actor/") else 0, END)
 
 
 def by_naive(specs: Sequence[Spec], lookups: Sequence[Lookup], explained: Explained = never) -> list[list[Fired]]:

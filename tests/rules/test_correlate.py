@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monitor.detector import KeyState
 from monitor.rules import Firing, RuleSet
 from monitor.rules.kinds.kind import MAX_EVIDENCE, span_words
-from tests.rules.samples import correlation, detection, rules
+from tests.rules.samples import correlation, detection, report, rules
 from tests.samples import lookup
 
 HOUR = 3600_000
@@ -174,3 +174,80 @@ def test_spans_in_words() -> None:
         "7 days",
         "1500 ms",
     ]
+
+
+OTHER = detection({"action": "list"}, name="other")
+WAITS = correlation("waits", grace="1h")
+ANOMALY = correlation("odd", type="anomaly", condition={})
+PEERS = correlation("peers", type="peer_deviation", peer="actor.unit", condition={"factor": 2})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"window": "tumbling", "condition": {"gte": 4_001}}, "above 4,000"),
+        ({"type": "sequence_run", "condition": {"field": "x", "gte": 5_000}}, "above 4,000"),
+        ({"type": "share", "rules": ["waits", "base"], "condition": {"gte": 0.5}}, "share asks about one lookup"),
+        ({"type": "rate_change", "rules": ["base", "waits"], "condition": {"factor": 2}}, "would count twice"),
+        ({"rules": ["base", "waits"], "timespan": "60d"}, "would count twice"),
+        ({"rules": ["odd"]}, "told by the model"),
+        ({"rules": ["peers"]}, "compares peers"),
+        ({"rules": ["waits"], "group_by": ["subject.id"]}, "waits must be grouped by subject.id"),
+        ({"aliases": {"actor.id": {"base": "subject.id"}}}, "who looked"),
+        ({"group_by": ["who"], "rules": ["aliased"], "aliases": {"who": {"aliased": "y"}}}, "stands for another field"),
+        ({"grace": "32d"}, "grace 32d is too long"),
+        ({"type": "rate_change", "condition": {"factor": 2, "baseline": 367}}, "baseline is above 366"),
+        (
+            {"type": "temporal_ordered", "rules": [f"d{n}" for n in range(14)],
+             "condition": " and ".join(f"(d{n} or d{n + 1})" for n in range(0, 14, 2))},
+            "more than 64 ways",
+        ),
+    ],
+)  # fmt: skip
+def test_what_could_never_be_right_is_refused(body: dict[str, Any], message: str) -> None:
+    aliased = correlation("aliased", group_by=["who"], aliases={"who": {"base": "x"}})
+    many = [detection({"x": n}, name=f"d{n}") for n in range(14)]
+    loaded = report(BASE, OTHER, WAITS, ANOMALY, PEERS, aliased, *many, correlation("it", **body))
+    (problem,) = loaded.problems
+    assert message in problem.message
+    assert "not understood" not in problem.message
+
+
+@pytest.mark.parametrize("deep", [8, 9])
+def test_rules_of_rules_go_so_deep_and_no_deeper(deep: int) -> None:
+    chain = [correlation(f"c{n}", rules=[f"c{n - 1}" if n else "base"]) for n in range(deep)]
+    problems = report(BASE, *chain).problems
+    assert [problem.message for problem in problems] == (
+        [] if deep == 8 else ["correlations of correlations go deeper than 8, or in a circle"]
+    )
+
+
+def test_a_wide_net_of_rules_is_read_at_once() -> None:
+    """Each of six layers is made of all twenty of the one below: as many ways through it as grains of sand on a beach."""
+    layers = [[f"c{layer}-{n}" for n in range(20)] for layer in range(6)]
+    made = [
+        correlation(name, rules=["base"] if not layer else layers[layer - 1])
+        for layer, names in enumerate(layers)
+        for name in names
+    ]
+    loaded = report(BASE, *made)
+    assert loaded.problems == []
+    assert len(loaded.rules.correlations) == 120
+
+
+def test_an_alert_waits_for_its_own_rule_only() -> None:
+    """Two detections that ask the same are two rules, each with its own quiet time and its own alerts that wait."""
+    twins = [detection({"action": "read"}, name=name, suppress="1h", grace="1h") for name in ("one", "two")]
+    ruleset, state = rules(*twins), KeyState()
+    assert ruleset.evaluate("actor/o-1", at(0), state)[0] == []
+    found = ruleset.decide("actor/o-1", state, 0, START + 2 * HOUR, lambda *_: False)
+    assert sorted(str(firing.rule.name) for firing in found) == ["one", "two"]
+
+
+def test_a_rule_that_has_changed_drops_what_waited() -> None:
+    before = rules(detection({"action": "read"}, grace="1h"))
+    after = rules(detection({"action": ["read", "list"]}, grace="1h"))
+    state = KeyState()
+    before.evaluate("actor/o-1", at(0), state)
+    assert after.decide("actor/o-1", state, 0, START + 2 * HOUR, lambda *_: False) == []
+    assert state.waiting == []

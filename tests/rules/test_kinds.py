@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import zlib
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.rules.driver import by_engine, by_naive, differences
+from tests.rules.driver import by_engine, by_naive, differences, told
 from tests.rules.naive import DAY, HOUR, MINUTE, Lookup, Spec, iso
 
 START = 1_790_000_000_000
@@ -323,3 +324,28 @@ def test_rules_made_of_rules_and_alerts_that_wait(
     lookups = untidy(stream_of(seed, size, unit, order), seed)
     naive = by_naive(specs, lookups, paperwork)
     assert differences(by_engine(specs, lookups, paperwork, saved), naive, exact=False) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(KINDS["peer_deviation"], st.sampled_from([HOUR, 30 * HOUR]), SEED, SIZE, ORDER, SAVED)
+def test_peers_whose_alerts_wait(parts: Any, grace: int, seed: int, size: int, order: str, saved: set[int]) -> None:
+    spec = spec_of("peer_deviation", parts, grace=grace)
+    lookups = untidy(stream_of(seed, size, spec.span // 4, order), seed)
+    for one in lookups:
+        one["actor.id"] = one["x"] = f"o-{int(one['id'][2:]) * 5 % 7}"
+    specs = (A, B, C, spec)
+    naive = by_naive(specs, lookups, paperwork)
+    assert differences(by_engine(specs, lookups, paperwork, saved), naive, exact=False) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(packs(), SEED, SIZE, ORDER)
+def test_how_often_event_time_is_told_changes_nothing(made: Any, seed: int, size: int, order: str) -> None:
+    """Only when something is raised: what waits is decided in the order it is due, whether a lookup or a tick comes first."""
+    specs, unit = made
+    lookups = untidy(stream_of(seed, size, unit, order), seed)
+    with_ticks, without = (
+        sorted(map(told, itertools.chain(*by_engine(specs, lookups, paperwork, ticks=ticks))), key=repr)
+        for ticks in (True, False)
+    )
+    assert with_ticks == without

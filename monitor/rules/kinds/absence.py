@@ -36,7 +36,7 @@ class Absence(Kind):
     def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
         """Note a lookup; nothing is decided yet."""
         entry = entry_of(lookup, [0 in hits, any(hits)])
-        if insert(rule, state.entries, entry):
+        if hits and insert(rule, state.entries, entry):
             _thin_out(rule, state.entries)
         return iter(())
 

@@ -77,6 +77,9 @@ class TemporalOrdered(Temporal):
     newest 100.
     """
 
+    def may(self, rule: Correlation, inside: Sequence[Entry]) -> bool:
+        return bool(rule.bounds) or rule.expression is not None or follow(inside, range(len(rule.rules)))
+
     def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
         return longest_chain(inside, len(rule.rules))
 
@@ -135,14 +138,14 @@ def _latest_chains(older: Sequence[Entry], chains: Sequence[tuple[int, ...]]) ->
 
 def positions(inside: Sequence[Entry]) -> set[int]:
     """Which rules matched in a window."""
-    return {position for entry in inside for position in entry.value}
+    return set().union(*[entry.value for entry in inside])
 
 
 def longest_chain(inside: Sequence[Entry], length: int) -> int:
     """How many different rules matched one after the other in their order; one lookup stands for one rule of the chain."""
     longest = [0] * (length + 1)  # of the chains that end before a position
     for entry in inside:
-        for position in sorted(entry.value, reverse=True):
+        for position in reversed(entry.value):
             reached = longest[position] + 1
             at = position + 1
             while at <= length and longest[at] < reached:
