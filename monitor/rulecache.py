@@ -24,7 +24,10 @@ _PATIENCE_S: Final = 2.0
 _MARK: Final = 8
 _RULES: Final = (".yml", ".yaml")
 #: The modules, and the packages (name in Python, name in an index), that decide what a text becomes.
-_PARSERS: Final = ("documents.py", *(f"rules/{name}.py" for name in ("tree", "parse", "load", "compile", "values")))
+_PARSERS: Final = (
+    "documents.py",
+    *(f"rules/{name}.py" for name in ("tree", "parse", "load", "compile", "values", "witness", "patterns")),
+)
 _PACKAGES: Final = (("sigma", "pysigma"), ("re2", "google_re2"))
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value BLOB NOT NULL)"
 _TRIM: Final = """

@@ -13,11 +13,12 @@ from monitor.events import BadEvent, parse_time
 from monitor.rules import tree
 from monitor.rules.common import about, fingerprint
 from monitor.rules.compile import Compiled, both, compile_tree
-from monitor.rules.model import Detection, Lookup, Predicate, Witness
+from monitor.rules.model import Clause, Detection, Lookup, Predicate
 from monitor.rules.values import CannotCompile, Lists
-from monitor.rules.witness import witnesses_of
+from monitor.rules.witness import cost_of, witnesses_of
 
 CATEGORY: Final = "lookup"
+Witnesses = tuple[frozenset[Clause], ...]
 
 
 def parse_detection(body: dict[str, Any], at: str = "detection") -> tree.Node:
@@ -36,12 +37,12 @@ def make_detection(data: Mapping[str, Any], path: str, node: tree.Node | None, l
 
 
 def make_foreign(
-    data: Mapping[str, Any], path: str, node: tree.Node | None, lists: Lists, known: tuple[Witness, ...] = ()
+    data: Mapping[str, Any], path: str, node: tree.Node | None, lists: Lists, known: Witnesses | None = None
 ) -> Detection:
     """The rule of a document from anywhere: whatever its log source, and with a name made up if it has no id.
 
-    ``known`` is that of :func:`witness_of`, if it is known: then the rule is compiled when it is first asked, as there may be
-    thousands, of which a log needs few.
+    ``known`` is that of :func:`witnesses_if_it_compiles`, if it is known: then the rule is compiled when it is first asked, as
+    there may be thousands, of which a log needs few.
     """
     title = str(data.get("title", path))
     fixed = {
@@ -60,16 +61,17 @@ def _made(
     data: Mapping[str, Any],
     node: tree.Node | None,
     lists: Lists,
-    known: tuple[Witness, ...] = (),
+    known: Witnesses | None = None,
 ) -> Detection:
     node = tree_of(data) if node is None else node
     for name in sorted(tree.lists_of(node)):
         if name not in lists:
             hint = f"add lists/{name}.txt to the rules, or a `list` record {name} to the reference data"
             raise Wrong(f"there is no list {name}", hint, ("detection",))
-    predicate, witness = (_Later(node, lists), known[0]) if known else compiled(node, data, lists, "detection")
+    predicate = compiled(node, data, lists, "detection")[0] if known is None else _Later(node, lists)
+    every = _rarest_first(node) if known is None else known
     marks = fingerprint(fixed["id"], tree.to_plain(node), fixed.get("suppress_ms", 0), fixed.get("grace_ms", 0))
-    every = tuple(witnesses_of(node))
+    witness = every[0] if every else None
     return Detection(**fixed, tree=node, predicate=predicate, witness=witness, witnesses=every, fingerprint=marks)
 
 
@@ -88,12 +90,17 @@ class _Later:
         return self._compiled(lookup)
 
 
-def witness_of(node: tree.Node) -> tuple[Witness, ...]:
-    """The witness of a tree, alone in a tuple; nothing in it when the tree cannot be compiled. Lists do not matter to it."""
+def witnesses_if_it_compiles(node: tree.Node) -> Witnesses | None:
+    """The witnesses of a tree, the rarest first; ``None`` when it cannot be compiled. Lists do not matter to that."""
     try:
-        return (compile_tree(node, _AnyList())[1],)
+        compile_tree(node, _AnyList())
     except (CannotCompile, ValueError, RecursionError):
-        return ()
+        return None
+    return _rarest_first(node)
+
+
+def _rarest_first(node: tree.Node) -> Witnesses:
+    return tuple(sorted(witnesses_of(node), key=cost_of))
 
 
 def tree_of(data: Mapping[str, Any], at: str = "detection") -> tree.Node:

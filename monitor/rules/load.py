@@ -15,8 +15,8 @@ from monitor.documents import Document, RuleProblem, Wrong, nearest, parse_text
 from monitor.rules import tree
 from monitor.rules.common import check_common
 from monitor.rules.correlations import make_correlation
-from monitor.rules.detections import Filter, make_detection, make_foreign, tree_of, witness_of
-from monitor.rules.model import Correlation, Detection, Rule, Witness
+from monitor.rules.detections import Filter, Witnesses, make_detection, make_foreign, tree_of, witnesses_if_it_compiles
+from monitor.rules.model import Correlation, Detection, Rule
 from monitor.rules.plan import NotTogether, parts_of
 from monitor.rules.ruleset import RuleSet
 from monitor.rules.values import Lists
@@ -35,11 +35,11 @@ class LoadReport(msgspec.Struct):
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """A document as it is kept in a cache. ``witness`` has the tree's witness in it, once it is known to compile."""
+    """A document as it is kept in a cache. ``witnesses`` are its tree's, if that compiles."""
 
     data: dict[str, Any]
     node: tree.Node | None
-    witness: tuple[Witness, ...] = ()
+    witnesses: Witnesses | None = None
 
 
 _keep: Final = msgspec.msgpack.Encoder().encode
@@ -54,8 +54,8 @@ class Parsed(msgspec.Struct):
     node: tree.Node | None
     text: str
     number: int
-    #: The tree's witness in it, when it is known already.
-    witness: tuple[Witness, ...] = ()
+    #: Those of its tree, when they are known and it is known to compile.
+    witnesses: Witnesses | None = None
     #: Where everything in it stands; not known when it comes from a cache.
     document: Document | None = None
 
@@ -151,7 +151,7 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
     if kept is not None:
         try:
             documents = enumerate(_unkeep(kept))
-            return [Parsed(path, one.data, one.node, text, number, one.witness) for number, one in documents]
+            return [Parsed(path, one.data, one.node, text, number, one.witnesses) for number, one in documents]
         except (msgspec.MsgspecError, ValueError):
             pass  # an unreadable cache is no cache
     before = len(problems)
@@ -167,7 +167,10 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
         found.append(one)
     if cache is not None and len(problems) == before:
         cache[key] = _keep(
-            [_Kept(one.data, one.node, () if one.node is None else witness_of(one.node)) for one in found]
+            [
+                _Kept(one.data, one.node, None if one.node is None else witnesses_if_it_compiles(one.node))
+                for one in found
+            ]
         )
     return found
 
@@ -194,7 +197,7 @@ def _foreign(parsed: list[Parsed], lists: Lists, problems: list[RuleProblem]) ->
         if one.node is None:
             continue
         try:
-            found.append(make_foreign(one.data, one.path, one.node, lists, one.witness))
+            found.append(make_foreign(one.data, one.path, one.node, lists, one.witnesses))
         except Exception as error:
             problems.append(one.problem(as_wrong(error)))
     return found
