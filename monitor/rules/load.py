@@ -150,8 +150,10 @@ def _parse(path: str, text: str, problems: list[RuleProblem], cache: MutableMapp
     kept = cache.get(key) if cache is not None else None
     if kept is not None:
         try:
-            documents = enumerate(_unkeep(kept))
-            return [Parsed(path, one.data, one.node, text, number, one.witnesses) for number, one in documents]
+            documents = _unkeep(kept)
+            if documents:  # a text without documents is read again: that costs nothing, and a damaged cache may say so
+                numbered = enumerate(documents)
+                return [Parsed(path, one.data, one.node, text, number, one.witnesses) for number, one in numbered]
         except (msgspec.MsgspecError, ValueError):
             pass  # an unreadable cache is no cache
     before = len(problems)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from conftest import Service, wait_for
 from test_pipeline import alerts_of, free_port, page
 
 from monitor import alerts, local_kafka
+from monitor.commands import demo
 from monitor.settings import Settings
+from monitor.simulate import Settings as ForceSettings
+from monitor.simulate import simulate
 from monitor.stream.topics import EVENTS, REFERENCE, topics_of
 from tests.samples import GOOD
 
@@ -225,7 +229,7 @@ def test_the_doctor_and_a_worker_and_new_reference_data_while_it_runs(kafka: Ser
 
 def test_the_demo_shows_alerts_and_says_how_it_went(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "monitor", "demo", "--seconds", "8", "--rate", "400", "--plain"],
+        [sys.executable, "-m", "monitor", "demo", "--seconds", "8", "--rate", "2000", "--plain"],
         env={**os.environ, "COLUMNS": "200", "TMPDIR": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,
@@ -241,7 +245,11 @@ def test_the_demo_shows_alerts_and_says_how_it_went(tmp_path: Path) -> None:
         " ".join(done.stdout.split()),
     )
     assert summary is not None
-    assert summary[1] == "3,200"
+    size = re.search(r"(\d+) actors", done.stdout)
+    assert size is not None
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=demo._DAYS)
+    force = simulate(ForceSettings(seed=1, days=demo._DAYS, actors=int(size[1]), start=start))
+    assert int(summary[1].replace(",", "")) == min(8 * 2_000, sum(1 for _ in force.events()))
     shown = len(re.findall(r"^\d{4}-\d\d-\d\dT\S+ (?:informational|low|medium|high|critical) ", done.stdout, re.M))
     assert shown == int(summary[2]) > 0
     assert summary[3] == "0"

@@ -244,10 +244,12 @@ def test_an_alert_waits_for_its_own_rule_only() -> None:
     assert sorted(str(firing.rule.name) for firing in found) == ["one", "two"]
 
 
-def test_a_rule_that_has_changed_drops_what_waited() -> None:
+def test_a_rule_that_has_changed_leaves_what_waited_to_the_one_before() -> None:
     before = rules(detection({"action": "read"}, grace="1h"))
     after = rules(detection({"action": ["read", "list"]}, grace="1h"))
     state = KeyState()
     before.evaluate("actor/o-1", at(0), state)
     assert after.decide("actor/o-1", state, 0, START + 2 * HOUR, lambda *_: False) == []
+    assert len(state.waiting) == 1
+    assert len(before.decide("actor/o-1", state, 0, START + 2 * HOUR, lambda *_: False)) == 1
     assert state.waiting == []

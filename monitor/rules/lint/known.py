@@ -16,7 +16,17 @@ REQUIRED: Final = frozenset({"id", "time", "ts", "hour", "weekday", "system", "a
 #: Fields whose values name a person or thing of the real world.
 IDENTITIES: Final = frozenset({"actor.id", "subject.id", "subject.owner", "subject.address"})
 #: What :mod:`monitor.enrich` may say explains a lookup, besides the names that a pack's own explanations have.
-EXPLANATIONS: Final = ("none", "own-case", "unit-case", "case-link", "watch", "dispatch", "area-task")
+EXPLANATIONS: Final = (
+    "none",
+    "own-case",
+    "unit-case",
+    "case-link",
+    "watch",
+    "dispatch",
+    "area-task",
+    "shift-area",
+    "colleague-request",
+)
 _YES_NO: Final = (True, False)
 #: All values of fields that have only these.
 CLOSED: Final[Mapping[str, tuple[Any, ...]]] = {

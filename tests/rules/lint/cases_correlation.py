@@ -50,7 +50,7 @@ CASES: dict[str, list[Case]] = {
     "LM302": [
         case(of_type("event_count", "¦lt: 1"), says="lookups never meets", good=of_type("event_count", "lt: 2")),
         case(of_type("event_count", "¦eq: 2.5"), says="never meets"),
-        case(of_type("event_count", "¦gt: 10000"), says="never meets", good=of_type("event_count", "gt: 9999")),
+        case(of_type("event_count", "¦gt: 4000"), says="never meets", good=of_type("event_count", "gt: 3999")),
         case(
             of_type("value_count", "field: action\n    ¦gte: 7"),
             says="different values never meets",
