@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from monitor.rules import Firing
+from monitor.rules import Firing, Rule
 
 #: The namespace of alert ids; it must never change, or old and new alerts would not be recognised as the same.
 NAMESPACE: Final = uuid.UUID("6f2d3c1e-5a0b-5c57-9d34-0b7c6b1f9a42")
@@ -34,7 +34,11 @@ class Entity(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One message of ``lookup.alerts.v1``. ``ts`` is ``time`` in milliseconds since the epoch; ``score`` is 0 to 1."""
+    """One message of ``lookup.alerts.v1``. ``ts`` is ``time`` in milliseconds since the epoch; ``score`` is 0 to 1.
+
+    ``pack`` is the version of the rules that were running; ``suppressed`` counts how often the rule would have alerted about
+    the same group since its last alert, had it not kept quiet.
+    """
 
     id: str
     time: str
@@ -47,6 +51,8 @@ class Alert(msgspec.Struct, frozen=True):
     score: float
     reasons: list[str]
     kind: Literal["rule", "model"]
+    pack: str = ""
+    suppressed: int = 0
 
 
 MODEL_RULE: Final = RuleInfo(MODEL_RULE_ID, "Unusual for the peer group", "medium", "")
@@ -60,14 +66,14 @@ def alert_id(rule_id: str, group: Sequence[tuple[str, str]], trigger: str) -> st
     return str(uuid.uuid5(NAMESPACE, name))
 
 
-def from_firing(firing: Firing) -> Alert:
-    """The alert of a rule's firing."""
+def from_firing(firing: Firing, pack: str = "") -> Alert:
+    """The alert of a rule's firing, under the rules of the version ``pack``."""
     rule = firing.rule
     return Alert(
         id=alert_id(rule.id, firing.group, firing.trigger),
         time=firing.time,
         ts=firing.ts,
-        rule=RuleInfo(rule.id, rule.title, rule.level, rule.typology or ""),
+        rule=info_of(rule),
         entity=entity_of(firing.group),
         actors=firing.actors,
         subjects=firing.subjects,
@@ -75,17 +81,29 @@ def from_firing(firing: Firing) -> Alert:
         score=LEVEL_SCORES.get(rule.level, 0.5),
         reasons=firing.reasons,
         kind="rule",
+        pack=pack,
+        suppressed=firing.suppressed,
     )
 
 
-def from_model(lookup: Mapping[str, Any], score: float, reasons: list[str]) -> Alert:
-    """The alert of the model about one lookup; ``score`` is 0 to 1, ``reasons`` name the features in words."""
+def info_of(rule: Rule) -> RuleInfo:
+    """What an alert says of its rule."""
+    return RuleInfo(rule.id, rule.title, rule.level, rule.typology or "")
+
+
+def from_model(
+    lookup: Mapping[str, Any], score: float, reasons: list[str], pack: str = "", rule: RuleInfo = MODEL_RULE
+) -> Alert:
+    """The alert of the model (or of an ``anomaly`` rule) about one lookup.
+
+    ``score`` is 0 to 1, ``reasons`` name the features in words.
+    """
     actor, subject = lookup["actor.id"], lookup.get("subject.id")
     return Alert(
-        id=alert_id(MODEL_RULE_ID, [("actor.id", actor)], f"{lookup['system']}/{lookup['id']}"),
+        id=alert_id(rule.id, [("actor.id", actor)], f"{lookup['system']}/{lookup['id']}"),
         time=lookup["time"],
         ts=lookup["ts"],
-        rule=MODEL_RULE,
+        rule=rule,
         entity=Entity("actor", actor),
         actors=[actor],
         subjects=[subject] if subject is not None else [],
@@ -93,6 +111,7 @@ def from_model(lookup: Mapping[str, Any], score: float, reasons: list[str]) -> A
         score=round(score, 6),
         reasons=reasons,
         kind="model",
+        pack=pack,
     )
 
 
@@ -101,7 +120,7 @@ def entity_of(group: Sequence[tuple[str, str]]) -> Entity:
     values = dict(group)
     if "actor.id" in values:
         return Entity("actor", values["actor.id"])
-    kind = ",".join(field.removesuffix(".id") for field in values)
+    kind = ",".join(field.removesuffix(".id") for field in values) or "all"
     return Entity(kind, "|".join(values.values()))
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from monitor import events
-from monitor.alerts import Alert, from_model
-from monitor.detector import Detector, KeyState, peer_group_of
-from monitor.enrich import enrich
-from monitor.model import PeerModel, top_features
+from monitor.alerts import Alert
+from monitor.detector import JOINED, Detector, KeyState, peer_group_of
+from monitor.enrich import enrich, explains_later
+from monitor.model import PeerModel
 from monitor.order import IDLE, Merger
 from monitor.reference import Reference
 from monitor.rules import RuleSet
+from monitor.scoring import score_lookup
+
+#: After how many lookups those are taken up whose order is certain by then.
+_RELEASE_EVERY = 256
 
 
 class Backtest:
@@ -24,32 +29,47 @@ class Backtest:
     ) -> None:
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self._rules = rules
         self._reference = reference
+        self._versions: dict[str, RuleSet] = {}
         self._source_of = source_of
         self._quantile = quantile
-        self._detector = Detector(rules)
+        self._use(rules)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
         self._models: dict[str, PeerModel] = {}
         self._reached = [0] * partitions
         self._next = [0] * partitions
-        self._joined: Merger[tuple[str, dict[str, Any]]] = Merger((src,) for src in range(partitions))
-        self._scored: Merger[tuple[str, dict[str, Any], dict[str, float]]] = Merger((src,) for src in range(partitions))
+        self._joined: Merger[tuple[str, dict[str, Any], Detector]] = Merger((src,) for src in range(partitions))
+        self._scored: Merger[tuple[str, dict[str, Any], dict[str, float], list[str], RuleSet]] = Merger(
+            (src,) for src in range(partitions)
+        )
 
-    def run(self, messages: Iterable[bytes], received_ms: int) -> Iterator[Alert]:
-        """Yield the alerts of the messages, which are in the order they arrived; ``received_ms`` as in :func:`events.decode`."""
-        for raw in messages:
+    def run(self, messages: Iterable[bytes | RuleSet], received_ms: int) -> Iterator[Alert]:
+        """Yield the alerts of the messages, which are in the order they arrived; ``received_ms`` as in :func:`events.decode`.
+
+        Rules among the messages are what lookups are judged by from there on, as if they had been deployed there.
+        """
+        for number, raw in enumerate(messages, 1):
+            if isinstance(raw, RuleSet):
+                self._use(raw)
+                continue
             try:
                 lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference)
             except events.BadEvent as error:
                 self.refused[error.reason] += 1
                 continue
             yield from self._take(lookup)
-            yield from self._release()
+            if number % _RELEASE_EVERY == 0:
+                yield from self._release()
         for src in range(len(self._reached)):
             self._joined.advance((src,), IDLE)
             self._scored.advance((src,), IDLE)
         yield from self._release()
+        yield from self._decide()
+
+    def _use(self, rules: RuleSet) -> None:
+        self._rules = self._versions[rules.version] = rules
+        explained = partial(explains_later, self._reference)
+        self._detector = Detector(rules, explained, rules_of=self._versions.__getitem__)
 
     def _take(self, lookup: dict[str, Any]) -> list[Alert]:
         src = self._source_of(lookup["actor.id"])
@@ -58,29 +78,30 @@ class Backtest:
         self._reached[src] = max(self._reached[src], lookup["ts"])
         place = (self._reached[src], src, off)
         for key in self._rules.partition_keys(lookup):
-            self._joined.push((src,), place, (key, lookup))
+            self._joined.push((src,), place, (key, lookup, self._detector))
         key = f"actor/{lookup['actor.id']}"
-        outcome = self._detector.step(key, self._states[key], lookup, src, off)
+        outcome = self._detector.step(key, self._states[key], lookup, src, off, place[0])
         self.fates[outcome.fate] += 1
         if outcome.features is not None:
-            self._scored.push((src,), place, (peer_group_of(lookup), lookup, outcome.features))
+            item = (peer_group_of(lookup), lookup, outcome.features, outcome.anomalies, self._rules)
+            self._scored.push((src,), place, item)
         self._joined.advance((src,), place[0])
         self._scored.advance((src,), place[0])
         return outcome.alerts
 
     def _release(self) -> Iterator[Alert]:
-        for (_, src, off), (key, lookup) in self._joined.ready():
-            yield from self._detector.step(key, self._states[key], lookup, src, off).alerts
-        for _, (group, lookup, features) in self._scored.ready():
-            alert = self._score(group, lookup, features)
-            if alert is not None:
-                yield alert
+        for (ot, src, off), (key, lookup, detector) in self._joined.ready():
+            yield from detector.step(key, self._states[key], lookup, src, off, ot).alerts
+        for _, (group, lookup, features, anomalies, rules) in self._scored.ready():
+            model = self._models.get(group)
+            if model is None:
+                model = self._models[group] = PeerModel(quantile=self._quantile)
+            yield from score_lookup(model, lookup, features, anomalies, rules)
 
-    def _score(self, group: str, lookup: dict[str, Any], features: dict[str, float]) -> Alert | None:
-        model = self._models.get(group)
-        if model is None:
-            model = self._models[group] = PeerModel(quantile=self._quantile)
-        scored = model.step(lookup["actor.id"], lookup["ts"], features)
-        if scored is None or not scored.alert:
-            return None
-        return from_model(lookup, scored.score, top_features(model, features))
+    def _decide(self) -> Iterator[Alert]:
+        """Decide what has waited for a time that its source has reached although no lookup of its key came any more."""
+        spoken = [reached for src, reached in enumerate(self._reached) if self._next[src]]
+        for key, state in self._states.items():
+            for src in sorted({waiting.src for waiting in state.waiting}):
+                now = min(spoken) if src == JOINED else self._reached[src]
+                yield from self._detector.advance(key, state, src, now)

@@ -5,38 +5,59 @@ from __future__ import annotations
 import sys
 
 import typer
-from pydantic import ValidationError
 
-from monitor import cli_kafka
-from monitor.commands import data, demo, ingest, run, topics
-from monitor.commands.common import err
+from monitor.lazy_commands import lazy_group
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-reference_app = typer.Typer(help="What is known about actors, subjects and cases.", no_args_is_help=True)
-reference_app.command("load")(ingest.reference_load)
-for command in (
-    demo.demo,
-    run.up,
-    run.worker,
-    data.simulate,
-    ingest.ingest,
-    data.backtest,
-    topics.topics,
-    data.schema,
-    run.doctor,
-):
-    app.command()(command)
-app.add_typer(reference_app, name="reference")
-app.add_typer(topics.dlq_app, name="dlq")
-app.add_typer(cli_kafka.app, name="kafka")
+#: Every command, where it is, and, for groups, where theirs are. Nothing is imported before it is asked for.
+COMMANDS = {
+    "demo": "monitor.commands.demo:demo",
+    "up": "monitor.commands.run:up",
+    "worker": "monitor.commands.run:worker",
+    "simulate": "monitor.commands.data:simulate",
+    "ingest": "monitor.commands.ingest:ingest",
+    "backtest": "monitor.commands.data:backtest",
+    "topics": "monitor.commands.topics:topics",
+    "schema": "monitor.commands.data:schema",
+    "doctor": "monitor.commands.run:doctor",
+    "reference": "monitor.cli:reference_app",
+    "rules": "monitor.cli:rules_app",
+    "dlq": "monitor.commands.topics:dlq_app",
+    "kafka": "monitor.cli_kafka:app",
+}
+RULES = {
+    "test": "monitor.commands.rules_run:run_tests",
+    "match": "monitor.commands.rules_run:match",
+    "deploy": "monitor.commands.rules_deploy:deploy",
+    "versions": "monitor.commands.rules_deploy:versions",
+    "lint": "monitor.commands.rules_lint:lint_command",
+    "new": "monitor.commands.rules_write:new",
+    "coverage": "monitor.commands.rules_write:coverage",
+    "schema": "monitor.commands.rules_write:schema",
+    "backtest": "monitor.commands.rules_run:backtest",
+    "diff": "monitor.commands.rules_run:diff",
+}
+
+app = lazy_group(COMMANDS, str(__doc__))
+reference_app = lazy_group(
+    {"load": "monitor.commands.ingest:reference_load"}, "What is known about actors, subjects and cases."
+)
+rules_app = lazy_group(
+    RULES,
+    "Rules: check and test them, ask why they match, see what they find in a log.",
+    "monitor.commands.rules:rules_app",
+)
 
 
 def main() -> None:
     """Run the command line; a wrong setting is said in one line each."""
     try:
         app()
-    except ValidationError as error:
+    except ValueError as error:
+        from pydantic import ValidationError
+
+        if not isinstance(error, ValidationError):
+            raise
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
-            err.print(f"setting LOOKUP_MONITOR_{name.upper()}: {problem['msg']}", markup=False)
+            typer.echo(f"setting LOOKUP_MONITOR_{name.upper()}: {problem['msg']}", err=True)
         sys.exit(2)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from monitor import alerts
-from monitor.model.features import FeatureState, observe
-from monitor.rules import RuleSet, Window
+from monitor.model.features import FeatureState, observe, upgrade
+from monitor.rules import RuleSet, State, Waiting
+from monitor.rules.ruleset import Explained, is_due
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
 ALLOWED_LATENESS_MS: Final = 24 * 3600 * 1000
 #: How many of a key's last lookups a duplicate is recognised among, and the size of each one's fingerprint.
 REMEMBERED: Final = 256
 _FINGERPRINT: Final = 8
+#: The source under which keys that join actors wait: their lookups come in one order, whatever the source.
+JOINED: Final = -1
+#: Saved state begins with a byte for its version and eight for the time at which something waiting in it is due.
+_HEAD: Final = 9
 
 
 class BadState(Exception):
@@ -26,73 +32,135 @@ class BadState(Exception):
 class KeyState(msgspec.Struct, array_like=True):
     """Everything kept about one key. ``at`` is the last offset counted of each source partition (promise 1)."""
 
-    version: int = STATE_VERSION
     at: dict[int, int] = {}
     newest: int = 0
     fingerprints: bytes = b""
-    windows: dict[str, Window] = {}
+    windows: dict[str, State] = {}
+    waiting: list[Waiting] = []
     features: FeatureState = msgspec.field(default_factory=FeatureState)
 
 
+class _First(msgspec.Struct, array_like=True):
+    """State of version 1, whose windows were named by rules only: they begin anew, all else goes on."""
+
+    version: int
+    at: dict[int, int]
+    newest: int
+    fingerprints: bytes
+    windows: dict[str, Any]
+    features: FeatureState
+
+
 class Outcome(msgspec.Struct):
-    """What one lookup led to. ``fate`` is ``counted``, ``late``, ``duplicate`` or ``repeated`` (redelivered by Kafka)."""
+    """What one lookup led to. ``fate`` is ``counted``, ``late``, ``duplicate`` or ``repeated`` (redelivered by Kafka).
+
+    ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.
+    """
 
     fate: str
     alerts: list[alerts.Alert] = []
     features: dict[str, float] | None = None
+    anomalies: list[str] = []
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(KeyState).decode
-_REPEATED: Final = Outcome("repeated")
-_DUPLICATE: Final = Outcome("duplicate")
+_decode_first: Final = msgspec.msgpack.Decoder(_First).decode
 
 
 def load_state(data: bytes | None) -> KeyState:
-    """The state of :func:`save_state`, or a new one for ``None``. Raises :class:`BadState`."""
+    """The state of :func:`save_state`, or of an earlier version, or a new one for ``None``. Raises :class:`BadState`."""
     if data is None:
         return KeyState()
+    head = data[0] if data else 0
     try:
-        state = _decode(data)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        if head in (2, STATE_VERSION):
+            state = _decode(memoryview(data)[_HEAD:])
+            if head == 2:
+                upgrade(state.features)
+            return state
+        if head >= 0x90:  # version 1 had no head: MessagePack's arrays begin with such bytes
+            old = _decode_first(data)
+            upgrade(old.features)
+            return KeyState(old.at, old.newest, old.fingerprints, {}, [], old.features)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadState(f"the saved state cannot be read: {error}") from None
-    if state.version == 1:  # before the feature no_sequel
-        state.features.shares.append(0.0)
-        state.version = 2
-    if state.version != STATE_VERSION:
-        raise BadState(f"the saved state has version {state.version}; this program reads version {STATE_VERSION}")
-    return state
+    raise BadState(f"the saved state has version {head}; this program reads up to version {STATE_VERSION}")
 
 
 def save_state(state: KeyState) -> bytes:
     """The state as bytes for the changelog."""
-    return _encode(state)
+    due = min((waiting.due for waiting in state.waiting), default=0)
+    return bytes((STATE_VERSION,)) + max(0, due).to_bytes(_HEAD - 1, "big") + _encode(state)
+
+
+def is_waiting(data: bytes) -> bool:
+    """Whether something waits in saved state, told without reading it."""
+    return data[0] in (2, STATE_VERSION) and any(data[1:_HEAD])
+
+
+def _never(actor: str, subject: str | None, ts: int, until: int) -> bool:
+    return False
 
 
 class Detector:
-    """The rules and features over keyed lookups. Holds no state of its own but the rules."""
+    """The rules and features over keyed lookups. Holds no state of its own but the rules.
 
-    def __init__(self, rules: RuleSet) -> None:
+    ``explained`` says whether paperwork that followed a lookup explains it; without it nothing does. Where no model runs,
+    features need not be counted. ``rules_of`` gives the rules of an earlier version, for what began to wait under them.
+    """
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        explained: Explained = _never,
+        with_features: bool = True,
+        rules_of: Callable[[str], RuleSet] | None = None,
+    ) -> None:
         self.rules = rules
+        self._explained = explained
+        self._with_features = with_features
+        self._rules_of = rules_of
 
-    def step(self, key: str, state: KeyState, lookup: dict[str, Any], src: int, off: int) -> Outcome:
-        """Count ``lookup`` (which came as offset ``off`` of source partition ``src``) in ``state``, changed in place."""
+    def step(
+        self, key: str, state: KeyState, lookup: dict[str, Any], src: int, off: int, reached: int | None = None
+    ) -> Outcome:
+        """Count ``lookup`` (which came as offset ``off`` of source partition ``src``) in ``state``, changed in place.
+
+        ``reached`` is the newest event time of the source (for keys that join actors: of all sources) so far.
+        """
         if off <= state.at.get(src, -1):
-            return _REPEATED
+            return Outcome("repeated")
+        due = self.advance(key, state, src, reached) if reached is not None else []
         state.at[src] = off
         fingerprint = fingerprint_of(lookup)
         if _is_remembered(state.fingerprints, fingerprint):
-            return _DUPLICATE
+            return Outcome("duplicate", due)
         state.fingerprints = state.fingerprints[-(REMEMBERED - 1) * _FINGERPRINT :] + fingerprint
         ts: int = lookup["ts"]
         is_actor = key.startswith("actor/")
         if ts < state.newest - ALLOWED_LATENESS_MS:
-            firings = self.rules.evaluate_late(lookup) if is_actor else []
-            return Outcome("late", [alerts.from_firing(firing) for firing in firings])
+            late = self.rules.evaluate_late(lookup) if is_actor else []
+            return Outcome("late", due + [alerts.from_firing(firing, self.rules.version) for firing in late])
         state.newest = max(state.newest, ts)
-        firings = self.rules.evaluate(key, lookup, state.windows)
-        features = observe(state.features, lookup) if is_actor else None
-        return Outcome("counted", [alerts.from_firing(firing) for firing in firings], features)
+        firings, anomalies = self.rules.evaluate(key, lookup, state, src if is_actor else JOINED)
+        features = observe(state.features, lookup) if is_actor and self._with_features else None
+        made = [alerts.from_firing(firing, self.rules.version) for firing in firings]
+        return Outcome("counted", due + made, features, anomalies)
+
+    def advance(self, key: str, state: KeyState, src: int, reached: int) -> list[alerts.Alert]:
+        """Decide what has waited in ``state`` until the event time ``reached`` of the source ``src``."""
+        if not state.waiting:
+            return []
+        own = src if key.startswith("actor/") else JOINED
+        made: list[alerts.Alert] = []
+        for version in sorted({each.version for each in state.waiting if is_due(each, own, reached)}):
+            rules = self.rules
+            if version != rules.version and self._rules_of is not None:
+                rules = self._rules_of(version)
+            firings = rules.decide(key, state, own, reached, self._explained)
+            made += [alerts.from_firing(firing, rules.version) for firing in firings]
+        return made
 
 
 def fingerprint_of(lookup: dict[str, Any]) -> bytes:

@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 import yaml
 
-#: A document larger than this, or with more nodes, is no rule: aliases may make a small text endless.
+#: A document larger than this, with more nodes or nested deeper, is no rule: aliases may make a small text endless, and
+#: libyaml's composer ends the process when it is nested very deep.
 MAX_TEXT: Final = 1 << 20
 MAX_NODES: Final = 50_000
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEPTH: Final = 64
+_INTEGERS: Final = range(-(1 << 63), 1 << 64)
 _MERGE: Final = "tag:yaml.org,2002:merge"
 KeyPath = tuple[str | int, ...]
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML reads YAML 1.1, where `no`, `off` and 12:30 are a boolean and a number; here scalars mean what YAML 1.2 says.
+
+    But a whole number that begins with 0 is a text, as it is an id rather than a number.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("timestamp", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), ["" if one == "\0" else one for one in _first]
+    )
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: _whole(loader.construct_scalar(node), node))
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+
+
+def _whole(text: str, node: Any) -> int:
+    digits = text.lstrip("+-")
+    base = {"0x": 16, "0o": 8}.get(digits[:2], 10)
+    if len(digits) > 70 or (number := int(text, base)) not in _INTEGERS:
+        raise yaml.constructor.ConstructorError(None, None, "a number of more than 64 bits", node.start_mark)
+    return number
 
 
 class RuleProblem(msgspec.Struct, frozen=True):
@@ -78,21 +113,75 @@ def parse_text(path: str, text: str, problems: list[RuleProblem]) -> Iterator[Do
         problems.append(RuleProblem(path, 1, 1, f"the file has more than {MAX_TEXT:,} characters", "split it"))
         return
     try:
-        loader = _LOADER(text)
+        readable, excess = _readable(path, text)
+        loader = _Loader(text)
         try:
-            while loader.check_node():
+            while readable > 0 and loader.check_node():
+                readable -= 1
                 node = loader.get_node()
                 document = _document(path, loader, node, problems)
                 if document is not None:
                     yield document
         finally:
             loader.dispose()
+        problems += excess
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         problems.append(RuleProblem(path, line, column, f"not YAML: {error.problem or error.context}"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.append(RuleProblem(path, 1, 1, f"not YAML: {str(error) or type(error).__name__}"))
+    except Exception as error:  # PyYAML raises anything for a tag whose value is none of its kind, such as `!!bool x`
+        problems.append(RuleProblem(path, 1, 1, f"not YAML: {type(error).__name__}: {error}"))
+
+
+def _readable(path: str, text: str) -> tuple[int, list[RuleProblem]]:
+    """How many documents of a text can be read before one that is nested too deep or endless, and what is wrong with it.
+
+    Only events are read here, without recursion, and each alias counts as all it stands for.
+    """
+    documents = 0
+    sizes: dict[str, int] = {}
+    opened: list[tuple[str | None, int]] = []
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            wrong = _grown(event, sizes, opened)
+            if wrong is not None:
+                hint = "what comes after it in this file is not read"
+                return documents, [RuleProblem(path, *_place(event.start_mark), f"not YAML: {wrong}", hint)]
+            if isinstance(event, yaml.DocumentEndEvent):
+                documents += 1
+                sizes.clear()
+    except yaml.YAMLError:
+        pass  # found again, and reported, when the documents are made
+    return documents + 1, []
+
+
+def _place(mark: Any) -> tuple[int, int]:
+    return mark.line + 1, mark.column + 1
+
+
+def _grown(event: Any, sizes: dict[str, int], opened: list[tuple[str | None, int]]) -> str | None:
+    """Take in an event: ``sizes`` of what has an anchor, and what is still open with its size. What is wrong, or ``None``."""
+    size = 1
+    if isinstance(event, yaml.CollectionStartEvent):
+        opened.append((event.anchor, 1))
+        return f"nested deeper than {MAX_DEPTH}" if len(opened) > MAX_DEPTH else None
+    if isinstance(event, yaml.CollectionEndEvent):
+        anchor, size = opened.pop()
+    elif isinstance(event, yaml.ScalarEvent):
+        anchor = event.anchor
+    elif isinstance(event, yaml.AliasEvent):
+        if any(event.anchor == name for name, _ in opened):
+            return f"the alias {event.anchor} is inside of itself"
+        anchor, size = None, sizes.get(event.anchor or "", 1)
+    else:
+        return None
+    if anchor is not None:
+        sizes[anchor] = size
+    if opened:
+        opened[-1] = opened[-1][0], opened[-1][1] + size
+        if opened[-1][1] > MAX_NODES:
+            return f"more than {MAX_NODES:,} nodes (aliases that multiply?)"
+    return None
 
 
 def _document(path: str, loader: Any, node: Any, problems: list[RuleProblem]) -> Document | None:

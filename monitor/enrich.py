@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.explanations import NONE, Asked, Explanations
+from monitor.explanations import NONE, Asked, Explanations, explain_later
 from monitor.known import About, CaseFile, Claim, Staff
 from monitor.reference import NOTHING, Reference
 
 _DEFAULT: Final = Explanations.default()
+#: Up to how many house numbers away somebody is a neighbour.
+NEAR: Final = 6
 
 
 def enrich(lookup: dict[str, Any], reference: Reference, explanations: Explanations = _DEFAULT) -> dict[str, Any]:
@@ -25,6 +27,8 @@ def enrich(lookup: dict[str, Any], reference: Reference, explanations: Explanati
         _add_actor(lookup, actor, reference, ts)
     if about.known:
         _add_subject(lookup, about)
+    if about.cases:
+        _add_cases(lookup, about.cases, ts)
     if about.watches:
         _add_watched(lookup, about.watches, ts)
     if actor is not None and subject_id is not None:
@@ -62,6 +66,14 @@ def _add_subject(lookup: dict[str, Any], about: About) -> None:
         lookup["subject.tags"] = about.tags
 
 
+def _add_cases(lookup: dict[str, Any], cases: tuple[Claim, ...], ts: int) -> None:
+    """``subject.cases``: the running cases that name the subject, or the case file that it is."""
+    own = lookup["subject.id"]
+    found = [case.id for case in cases if case.from_ms <= ts < case.to_ms or case.id == own]
+    if found:
+        lookup["subject.cases"] = found
+
+
 def _add_watched(lookup: dict[str, Any], watches: tuple[Claim, ...], ts: int) -> None:
     """``subject.watched``: somebody observes the subject now, and this actor is not among those who may know."""
     running = [watch for watch in watches if watch.from_ms <= ts < watch.to_ms]
@@ -90,7 +102,19 @@ def relation_of(actor: Staff, subject_id: str, about: About, reference: Referenc
         accounts = reference.actors_by_person.get(one) if one is not None else None
         if accounts is not None and actor.id not in accounts:
             return "colleague"
+    if actor.address is not None and _is_near(actor.address, about, reference):
+        return "neighbour"
     return None if person is None or household is None or relatives is None else "none"
+
+
+def _is_near(home: str, about: About, reference: Reference) -> bool:
+    """Whether the subject, or its address, is in the same street as ``home`` and within a few numbers of it."""
+    street, number, area = reference.home(home)
+    if street is None or number is None or (area is not None and about.area is not None and area != about.area):
+        return False
+    if about.street is None and about.address is not None:
+        about = reference.about(about.address)
+    return about.street == street and about.number is not None and abs(about.number - number) <= NEAR
 
 
 def _add_explanation(
@@ -122,8 +146,8 @@ def _claimed(case_id: str, about: About, reference: Reference) -> CaseFile | Non
 def flaws_of(case: CaseFile | None, asked: Asked, reach: int) -> list[str]:
     """What is wrong with the claim that the lookup was made for ``case`` (``None``: there is no such case), sorted.
 
-    ``unknown-case``; ``closed-case``; ``not-yet-open``; ``opened-after`` (by the actor, who is the first in it: the case may
-    have been made up for the lookup); ``unrelated-subject`` (the case names neither the subject nor one within ``reach``
+    ``unknown-case``; ``closed-case``; ``not-yet-open``, or ``opened-after`` when it is the actor who is the first in it (the
+    case may have been made up for the lookup); ``unrelated-subject`` (the case names neither the subject nor one within ``reach``
     links of it).
     """
     if case is None:
@@ -132,9 +156,8 @@ def flaws_of(case: CaseFile | None, asked: Asked, reach: int) -> list[str]:
     if ts >= case.to_ms:
         flaws.append("closed-case")
     if ts < case.from_ms:
-        flaws.append("not-yet-open")
-        if case.actors and case.actors[0] == asked.lookup["actor.id"]:
-            flaws.append("opened-after")
+        own = case.actors[:1] == (asked.actor_id,)
+        flaws.append("opened-after" if own else "not-yet-open")
     if not _concerns(case, asked, reach):
         flaws.append("unrelated-subject")
     return flaws
@@ -156,3 +179,18 @@ def status_of(lookup: dict[str, Any]) -> str:
         return "explained"
     claimed = any(lookup.get(name) is not None for name in ("purpose.case", "purpose.code", "purpose.text"))
     return "claimed" if claimed else "missing"
+
+
+def explains_later(
+    reference: Reference,
+    actor_id: str,
+    subject_id: str | None,
+    ts: int,
+    until: int,
+    explanations: Explanations = _DEFAULT,
+) -> bool:
+    """Whether a lookup made at ``ts`` is explained when paperwork that began by ``until`` counts too: it follows the work."""
+    if subject_id is None:
+        return False
+    found = explain_later(reference, explanations, actor_id, subject_id, ts, until)
+    return bool(found) and NONE not in found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -42,6 +43,7 @@ REASONS: Final = (
     "time-without-offset",
     "time-too-old",
     "time-in-future",
+    "unknown-rules",
     "internal",
 )
 
@@ -60,6 +62,7 @@ OURS: Final = frozenset(
         "on_shift",
         "hour",
         "weekday",
+        "day",
         "actor.areas",
         "actor.peer_group",
         "actor.on_leave",
@@ -69,6 +72,7 @@ OURS: Final = frozenset(
         "subject.owner",
         "subject.address",
         "subject.watched",
+        "subject.cases",
         "@",
     }
 )
@@ -173,17 +177,23 @@ def parse_time(text: str) -> tuple[int, datetime]:
     day, minute, second, fraction, offset = found.groups()
     if offset is None:
         raise BadEvent("time-without-offset", "time has no offset; end it with Z or +01:00")
+    start, at = _minute(day, minute, offset)
+    seconds = 59 if second == "60" else int(second)
+    if seconds > 59:
+        raise BadEvent("wrong-field", "time does not exist: second must be in 0..59")
+    micros = int((fraction or ".0")[1:7].ljust(6, "0"))
+    return start + seconds * 1000 + micros // 1000, at.replace(second=seconds, microsecond=micros)
+
+
+@lru_cache(maxsize=4096)
+def _minute(day: str, minute: str, offset: str) -> tuple[int, datetime]:
+    """A minute: its beginning in milliseconds since the epoch, and as a time with its own offset. Many lookups share it."""
     try:
-        if second == "60" or offset in "Zz":
-            second = "59" if second == "60" else second
-            offset = "+00:00" if offset in "Zz" else offset
-            text = f"{day}T{minute}:{second}{(fraction or '')[:7]}{offset}"
-        at = datetime.fromisoformat(text)
-        # Not timestamp(): as a float it is off by one millisecond for some times.
+        at = datetime.fromisoformat(f"{day}T{minute}:00{'+00:00' if offset in 'Zz' else offset}")
         since = at - _EPOCH
-        return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000, at
     except (ValueError, OverflowError) as error:
         raise BadEvent("wrong-field", f"time does not exist: {error}") from None
+    return (since.days * 86_400 + since.seconds) * 1000, at
 
 
 def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, bytes | None]] = ()) -> dict[str, Any]:
@@ -209,6 +219,7 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     lookup["ts"] = ts
     lookup["hour"] = at.hour
     lookup["weekday"] = at.weekday()
+    lookup["day"] = lookup["time"][:10]
     return lookup
 
 

@@ -12,7 +12,12 @@ from monitor.metrics import Metrics
 from monitor.settings import Settings
 
 
-def serve(settings: Settings, metrics: Metrics, why_not_ready: Callable[[], str | None]) -> ThreadingHTTPServer:
+def serve(
+    settings: Settings,
+    metrics: Metrics,
+    why_not_ready: Callable[[], str | None],
+    about: Callable[[], str] = lambda: "",
+) -> ThreadingHTTPServer:
     """Serve the pages from a thread. Raises ``OSError`` when the port is taken."""
 
     class Pages(BaseHTTPRequestHandler):
@@ -23,7 +28,7 @@ def serve(settings: Settings, metrics: Metrics, why_not_ready: Callable[[], str 
                 self._answer(200, b"ok\n")
             elif self.path == "/readyz":
                 why = why_not_ready()
-                self._answer(200 if why is None else 503, f"{why or 'ready'}\n".encode())
+                self._answer(200 if why is None else 503, f"{why or 'ready'}\n{about()}".encode())
             else:
                 self._answer(404, b"there are /metrics, /healthz and /readyz\n")
 

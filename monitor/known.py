@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from monitor.records import FOREVER, Actor, Case, Dispatch, Link, Record, Shift, ValueList, Watch, milliseconds
+from monitor.records import FOREVER, Actor, Case, Dispatch, Link, Record, Shift, Values, Watch, milliseconds
 
 
 class Staff(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +50,8 @@ class About(msgspec.Struct, array_like=True, gc=False):
     owner: str | None = None
     address: str | None = None
     tags: list[str] | None = None
+    street: str | None = None
+    number: int | None = None
     links: tuple[tuple[str, str], ...] = ()
     cases: tuple[Claim, ...] = ()
     dispatches: tuple[Claim, ...] = ()
@@ -170,8 +172,8 @@ def _link(record: Link) -> LinkFile:
     return LinkFile(record.from_subject, record.to_subject)
 
 
-def _list(record: ValueList) -> tuple[str, ...]:
-    return tuple(record.values or ())
+def _list(record: Values) -> tuple[str, ...]:
+    return tuple(record.values)
 
 
 def _span(record: Dispatch | Watch | Shift) -> tuple[int, int]:
@@ -190,5 +192,5 @@ _KEPT: Final[dict[type, Any]] = {
     Watch: _watch,
     Shift: _shift,
     Link: _link,
-    ValueList: _list,
+    Values: _list,
 }

@@ -63,7 +63,18 @@ class Metrics:
         self.bad_reference = Counter(name + "reference_refused", "Reference records refused", registry=self.registry)
         self.bad_state = Counter(name + "state_refused", "Saved states that could not be read", registry=self.registry)
         self.rule_problems = Gauge(name + "rule_problems", "Rules refused at load", registry=self.registry)
+        self.rules_refused = Counter(
+            name + "rules_refused",
+            "Packs of rules refused for a flaw, so that the one before stays",
+            registry=self.registry,
+        )
+        self.rules_info = Gauge(name + "rules_info", "The version of the rules", ["version"], registry=self.registry)
         self._create_labels(rules, partitions)
+
+    def show_rules(self, version: str) -> None:
+        """Say which version of the rules is at work."""
+        self.rules_info.clear()
+        self.rules_info.labels(version).set(1)
 
     def _create_labels(self, rules: Iterable[tuple[str, str]], partitions: int) -> None:
         for fate in FATES:

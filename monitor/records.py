@@ -61,6 +61,8 @@ class Subject(msgspec.Struct, tag_field="record", tag="subject"):
     owner: str | None = None
     address: str | None = None
     tags: list[str] | None = None
+    street: str | None = None
+    number: int | None = None
 
 
 class Case(msgspec.Struct, tag_field="record", tag="case"):
@@ -115,14 +117,14 @@ class Link(msgspec.Struct, tag_field="record", tag="link"):
     relation: str | None = None
 
 
-class ValueList(msgspec.Struct, tag_field="record", tag="list"):
-    """A list of values that rules can ask for by its id, such as the plates of the police itself."""
+class Values(msgspec.Struct, tag_field="record", tag="list"):
+    """A list of values that rules name as a placeholder, ``%id%``."""
 
     id: str
-    values: list[str] | None = None
+    values: list[str]
 
 
-Record = Actor | Unit | Subject | Case | Dispatch | Watch | Shift | Link | ValueList
+Record = Actor | Unit | Subject | Case | Dispatch | Watch | Shift | Link | Values
 _decoder: Final = msgspec.json.Decoder(Record)
 
 

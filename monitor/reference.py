@@ -68,6 +68,8 @@ class Reference:
         #: Dispatches without subjects, by (actor or unit, area).
         self.tasks_of_actor: defaultdict[tuple[str, str], Spans] = defaultdict(Spans)
         self.tasks_of_unit: defaultdict[tuple[str, str], Spans] = defaultdict(Spans)
+        #: Where the homes of actors are, as far as it was asked: (street, number, area) of an address.
+        self._homes: dict[str, tuple[str | None, int | None, str | None]] = {}
         self._in_memory: dict[str, dict[str, Any]] = {"actor": self.actors, "unit": self.units, "list": self.lists}
         self._counts: defaultdict[str, int] = defaultdict(int)
         self._shelf = Shelf({} if store is None else store, at_hand)
@@ -90,6 +92,14 @@ class Reference:
     def case(self, case_id: str) -> CaseFile | None:
         """A case by its id."""
         return self._shelf.get(f"case/{case_id}", _FILES["case"])
+
+    def home(self, address: str) -> tuple[str | None, int | None, str | None]:
+        """Street, number and area of the address of an actor; these few are kept, as each of an actor's lookups asks."""
+        found = self._homes.get(address)
+        if found is None:
+            about = self.about(address)
+            found = self._homes[address] = about.street, about.number, about.area
+        return found
 
     def cases_of(self, actor_id: str) -> Team:
         """The cases of an actor, open or not."""
@@ -161,14 +171,16 @@ class Reference:
     def _swap_subject(self, name: str, record: Subject | None) -> bool | None:
         if record is None and not self.about(name).known:
             return None
+        self._homes.pop(name, None)
         about = self._open(name)
         was_known, about.known = about.known, record is not None
         if record is None:
-            about.kind = about.area = about.owner = about.address = about.tags = None
+            about.kind = about.area = about.owner = about.address = about.tags = about.street = about.number = None
             self._close(name, about)
         else:
             about.kind, about.area, about.owner = record.kind, record.area, record.owner
             about.address, about.tags = record.address, record.tags
+            about.street, about.number = record.street, record.number
         return was_known or None
 
     # What a record says is noted where it will be asked for; when it goes, each note is erased.
@@ -178,6 +190,8 @@ class Reference:
             self.actors_by_person[staff.person][name] = None
 
     def _erase_actor(self, name: str, staff: Staff) -> None:
+        if staff.address is not None:
+            self._homes.pop(staff.address, None)
         if staff.person is not None:
             others = self.actors_by_person[staff.person]
             del others[name]

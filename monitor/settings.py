@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     dlq_retention_days: int = Field(90, ge=1, description="days refused messages are kept")
     alert_retention_days: int = Field(365, ge=1, description="days alerts are kept")
     rules: Path = Field(default_factory=pack_dir, description="folder of Sigma rules")
+    rules_interval: float = Field(5.0, gt=0, description="seconds between looks for changed rules in the folder")
     quantile: float = Field(0.999, gt=0.5, lt=1, description="a lookup alerts when its score is above this quantile")
     metrics_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics; 0 picks a free one")

@@ -64,13 +64,16 @@ def test_what_is_hidden_is_found(folder: Path, found: tuple[str, list[Alert]]) -
 
 
 def test_honest_work_is_left_alone(folder: Path, found: tuple[str, list[Alert]]) -> None:
-    """An alert that holds no hidden misuse costs an honest colleague an explanation: at most one in ten actor-weeks."""
-    labels = map(orjson.loads, (folder / "labels.jsonl").read_bytes().splitlines())
+    """A loud alert that holds no hidden misuse can break a career; a low one is a question to the actor."""
+    labels = list(map(orjson.loads, (folder / "labels.jsonl").read_bytes().splitlines()))
     misuse = {event for label in labels for event in label["events"]}
-    wrong = [alert for alert in found[1] if not misuse & set(alert.events)]
-    loud = [alert for alert in wrong if alert.rule.level in ("high", "critical")]
-    assert len(wrong) <= 200 * 30 / 7 * 0.6
-    assert len(loud) <= 200 * 30 / 7 * 0.2
+    guilty = {actor for label in labels for actor in label["actors"]}
+    wrong = [alert for alert in found[1] if not misuse & set(alert.events) and not guilty & set(alert.actors)]
+    weeks = 200 * 30 / 7
+    rules = [alert for alert in wrong if alert.kind == "rule"]
+    assert sum(alert.rule.level not in ("informational", "low") for alert in rules) <= weeks * 0.02
+    assert sum(alert.kind == "model" for alert in wrong) <= weeks * 0.1
+    assert sum(alert.rule.level == "low" for alert in rules) <= weeks * 2
 
 
 def test_alerts_carry_their_evidence(folder: Path, found: tuple[str, list[Alert]]) -> None:

@@ -71,6 +71,7 @@ def test_the_example_of_the_design_is_a_flat_lookup() -> None:
         "ts": 1795508102113,
         "hour": 9,
         "weekday": 1,
+        "day": "2026-11-24",
     }
 
 
@@ -253,8 +254,9 @@ def test_any_fields_make_a_lookup_with_sound_fields_or_are_refused(fields: dict[
     assert isinstance(found["actor.id"], str)
     assert found["action"] in events.ACTIONS
     assert isinstance(found["ts"], int)
-    assert not (OURS - {"ts", "hour", "weekday"}) & found.keys()
-    assert None not in [found[name] for name in ("id", "time", "system", "action", "actor.id", "ts", "hour", "weekday")]
+    assert not (OURS - {"ts", "hour", "weekday", "day"}) & found.keys()
+    always = ("id", "time", "system", "action", "actor.id", "ts", "hour", "weekday", "day")
+    assert None not in [found[name] for name in always]
     jsonschema.validate(json.loads(raw), events.json_schema())
 
 

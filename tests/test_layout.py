@@ -10,8 +10,10 @@ import pytest
 
 MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
-ORDER = ("events", "documents", "records", "known", "spans", "shelf", "reference", "explanations", "enrich", "rules", "model",
-         "order", "alerts", "detector", "backtest", "recall")  # fmt: skip
+ORDER = (
+    "events", "documents", "junit", "records", "known", "spans", "shelf", "reference", "explanations", "enrich", "rules",
+    "matching", "model", "order", "alerts", "scoring", "detector", "backtest", "recall", "tally", "replay", "ruletest",
+)  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",
     "sqlite3", "subprocess", "structlog", "sys", "tempfile", "threading", "time", "typer", "urllib",

@@ -21,18 +21,22 @@ SOME = st.none() | st.lists(IDS, max_size=3)
 TIMES = st.none() | st.sampled_from(["2026-01-01T00:00:00Z", "2026-06-01T12:00:00+02:00", "2026-12-31T00:00:00Z"])
 ONE = st.none() | IDS
 FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
-    "actor": {"unit": ONE, "person": ONE, "plates": SOME, "household": SOME, "left": TIMES},
+    "actor": {"unit": ONE, "person": ONE, "address": ONE, "plates": SOME, "household": SOME, "left": TIMES},
     "unit": {"area": ONE, "parent": ONE},
-    "subject": {"owner": ONE, "tags": SOME},
+    "subject": {"owner": ONE, "tags": SOME, "street": ONE, "number": st.none() | st.integers(0, 9)},
     "case": {"unit": ONE, "actors": SOME, "subjects": SOME, "opened": TIMES, "closed": TIMES},
     "dispatch": {"unit": ONE, "actors": SOME, "subjects": SOME, "area": ONE, "from": TIMES, "to": TIMES},
     "watch": {"subjects": SOME, "may_know": SOME, "from": TIMES, "to": TIMES},
     "shift": {"actor": ONE, "from": TIMES, "to": TIMES},
     "link": {"from_subject": ONE, "to_subject": ONE},
-    "list": {"values": SOME},
+    "list": {},
 }
+REQUIRED = {"list": {"values": st.lists(IDS, max_size=3)}}
 RECORD = st.one_of(
-    [st.fixed_dictionaries({"record": st.just(kind), "id": IDS}, optional=fields) for kind, fields in FIELDS.items()]
+    [
+        st.fixed_dictionaries({"record": st.just(kind), "id": IDS, **REQUIRED.get(kind, {})}, optional=fields)
+        for kind, fields in FIELDS.items()
+    ]
 )
 CHANGE = RECORD | st.tuples(st.sampled_from(sorted(FIELDS)), IDS)
 
@@ -55,6 +59,7 @@ def apply(known: Reference, changes: list[Any]) -> dict[str, Any]:
         else:
             record = decode(orjson.dumps(change))
             known.put(record)
+            known.home(record.id)
             last.pop(key_of(record), None)
             last[key_of(record)] = record
     return last
@@ -90,6 +95,7 @@ def test_what_it_answers_is_what_the_records_say(changes: list[Any]) -> None:
         about, subject = known.about(name), of["subject"].get(name)
         assert about.known == (subject is not None)
         assert about.owner == (subject.owner if subject else None)
+        assert known.home(name) == ((subject.street, subject.number, subject.area) if subject else (None, None, None))
         assert {claim.id for claim in about.cases} == {
             case.id for case in of["case"].values() if name == case.id or name in (case.subjects or ())
         }
@@ -107,7 +113,7 @@ def test_what_it_answers_is_what_the_records_say(changes: list[Any]) -> None:
             case.id for case in of["case"].values() if name in (case.actors or ())
         }
         assert (known.case(name) is not None) == (name in of["case"])
-        assert known.lists.get(name) == (tuple(of["list"][name].values or ()) if name in of["list"] else None)
+        assert known.lists.get(name) == (tuple(of["list"][name].values) if name in of["list"] else None)
 
 
 def test_a_changed_list_is_a_new_tuple() -> None:

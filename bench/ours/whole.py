@@ -27,7 +27,7 @@ def own_topics(job: Job) -> None:
 
     The stages take the names when they are imported, so this comes before.
     """
-    names = ("DLQ", "REFERENCE", "KEYED", "FEATURES", "ALERTS", "INTAKE_STATE", "DETECT_STATE", "SCORE_STATE")
+    names = ("DLQ", "REFERENCE", "KEYED", "FEATURES", "ALERTS", "RULES", "INTAKE_STATE", "DETECT_STATE", "SCORE_STATE")
     for name in names:
         setattr(topics, name, f"{job.run}.{getattr(topics, name)}")
     topics.EVENTS = job.topic  # type: ignore[misc]
@@ -79,7 +79,8 @@ def reference_of(lookups: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 async def run(job: Job, settings: Settings) -> None:
     """Run one worker until every lookup went the whole way, and print the result."""
-    from monitor.stream.worker import Worker  # after own_topics
+    from monitor.stream.detect import Chunk  # after own_topics
+    from monitor.stream.worker import Worker
 
     meter, done = Meter(job.expect), asyncio.Event()
 
@@ -88,12 +89,11 @@ async def run(job: Job, settings: Settings) -> None:
             meter.start()
             await super()._intake(event)
 
-        async def _snapshot(self, partition: int) -> None:
-            chunks = self._scores[partition][1]
-            before = list(chunks)
-            await super()._snapshot(partition)
-            if meter.saw(sum(chunk.lookups for chunk in before if chunk not in chunks)):
+        async def _snapshot(self, partition: int) -> list[Chunk]:
+            gone = await super()._snapshot(partition)
+            if meter.saw(sum(chunk.lookups for chunk in gone)):
                 done.set()
+            return gone
 
     rules = load_texts(read_dir(settings.rules)).rules
     worker = Measured(settings, rules, Metrics(partitions=settings.partitions))

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
-from monitor.reference import BadRecord, Reference, decode
-from monitor.rules import RuleSet, load_texts, read_dir
+if TYPE_CHECKING:
+    from rich.console import Console
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+    from monitor.reference import Reference
+    from monitor.rules import LoadReport, RuleSet
+
+    out: Console
+    err: Console
+
+
+def __getattr__(name: str) -> Any:
+    """The consoles ``out`` and ``err``, made when first asked for: importing rich takes longer than some commands do."""
+    if name not in ("out", "err"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rich.console import Console
+
+    made = globals()[name] = Console(stderr=name == "err", highlight=False)
+    return made
+
+
+def say(line: str) -> None:
+    """A line on standard error, as it is."""
+    typer.echo(line, err=True)
 
 
 def fail(message: str, code: int = 2) -> typer.Exit:
     """Say what is wrong and give the exit to raise."""
-    err.print(f"[red]error:[/red] {message}", markup=True, soft_wrap=True)
+    typer.echo(f"{typer.style('error:', fg='red')} {message}", err=True)
     return typer.Exit(code)
 
 
@@ -51,23 +69,37 @@ def start_kafka(data: Path) -> Any:
 
 def load_rules(folder: Path) -> tuple[RuleSet, int]:
     """The rules of a folder, and how many problems were reported (each on a line of its own)."""
-    if not folder.is_dir():
-        raise fail(f"{folder} is not a folder of rules")
-    report = load_texts(read_dir(folder))
+    _, report = load_files([folder])
     for problem in report.problems:
-        err.print(str(problem), markup=False, soft_wrap=True)
+        say(str(problem))
     return report.rules, len(report.problems)
+
+
+def load_files(folders: Iterable[Path], foreign: bool = False) -> tuple[dict[str, str], LoadReport]:
+    """The texts of folders by path, and the rules of them all together; what parsing makes of them is kept for the next run."""
+    from monitor.rulecache import kept_rules, read_rules, without_gc
+    from monitor.rules import load_texts
+
+    files: dict[str, str] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise fail(f"{folder} is not a folder of rules")
+        files.update(read_rules(folder))
+    with without_gc(), kept_rules() as cache:
+        return files, load_texts(files, cache=cache, foreign=foreign)
 
 
 def load_reference(path: Path) -> tuple[Reference, int]:
     """The reference data of a JSON Lines file, and how many lines were refused (each reported with its line)."""
+    from monitor.reference import BadRecord, Reference, decode
+
     reference, refused = Reference(), 0
     for number, line in enumerate(read_lines(path), 1):
         try:
             reference.put(decode(line))
         except BadRecord as error:
             refused += 1
-            err.print(f"{path}:{number}: {error}", markup=False, soft_wrap=True)
+            say(f"{path}:{number}: {error}")
     return reference, refused
 
 
@@ -81,3 +113,26 @@ def read_lines(path: Path) -> Iterator[bytes]:
                     yield stripped
     except OSError as error:
         raise fail(f"{path}: {error.strerror}") from None
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Something to say how far a command is, twice a second, on standard error if that is a terminal of its own."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda words: None
+        return
+    said = 0.0
+
+    def show(words: str) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said > 0.5:
+            said = now
+            sys.stderr.write(f"\r\033[K{words}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()

@@ -15,9 +15,8 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+import yaml
 from rich.progress import Progress, TimeElapsedColumn
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from monitor.commands.common import err, fail, kafka_errors, out, read_lines
 from monitor.reference import BadRecord, decode, key_of
@@ -149,8 +148,8 @@ def _rows(lines: Iterable[bytes], mapping: Path | None) -> Iterator[bytes]:
 
 def _read_mapping(path: Path) -> dict[str, str]:
     try:
-        found = YAML(typ="safe").load(path.read_text())
-    except (OSError, YAMLError) as error:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
         raise fail(f"{path}: {error}") from None
     if not isinstance(found, Mapping) or not all(isinstance(x, str) for pair in found.items() for x in pair):
         raise fail(f"{path}: must be a list of `field: column`, such as `actor.id: USER_NAME`")

@@ -49,7 +49,7 @@ BUILT_IN: Final = (
         actors=("member", "unit"),
         subject="listed",
         strength=1.0,
-        within_ms=_HOUR,
+        within_ms=24 * _HOUR,
     ),
     Explanation(
         name="own-case",

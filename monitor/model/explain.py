@@ -13,10 +13,8 @@ def top_features(model: PeerModel, vector: Mapping[str, float], count: int = 3) 
 
     When no single feature lowers the score, those furthest above the group's mean are named instead.
     """
-    full = model.score(vector)
-    falls = {name: full - model.score({**vector, name: model.means[name]}) for name in vector}
-    apart = {name: vector[name] - model.means[name] for name in vector}
+    full, means = model.score(vector), model.means
+    falls = {name: full - model.score({**vector, name: means[name]}) for name in vector}
+    apart = {name: vector[name] - means[name] for name in vector}
     ranked = sorted(vector, key=lambda name: (-max(falls[name], 0.0), -apart[name], name))
-    return [
-        f"{WORDS[name]} ({vector[name]:.2f}; usual in the group: {model.means[name]:.2f})" for name in ranked[:count]
-    ]
+    return [f"{WORDS[name]} ({vector[name]:.2f}; usual in the group: {means[name]:.2f})" for name in ranked[:count]]

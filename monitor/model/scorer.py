@@ -1,4 +1,4 @@
-"""The model of one peer group: a River pipeline that scores and learns every lookup, and a quantile of its score.
+"""The model of one peer group: it scores and learns every lookup, and keeps a quantile of its score.
 
 Half-space trees: S. C. Tan, K. M. Ting, T. F. Liu, "Fast Anomaly Detection for Streaming Data", IJCAI 2011.
 """
@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from river import anomaly, compose, preprocessing
 
 from monitor.model.features import FEATURES
+from monitor.model.trees import FlatTrees, Scale
 
-MODEL_VERSION: Final = 2
+MODEL_VERSION: Final = 3
 TREES: Final = 10
 HEIGHT: Final = 6
 WINDOW: Final = 500
@@ -29,6 +29,8 @@ _BINS: Final = 800
 _DECADES: Final = 4.0
 _EVERY: Final = 50
 _FORGET_AT: Final = 200_000
+#: For how many names it is kept when they last alerted.
+_MAX_NAMED: Final = 20_000
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -70,7 +72,11 @@ class ScoreQuantile:
         self.value = self._find()
 
     def _find(self) -> float:
-        above, allowed = 0, (1.0 - self.q) * self.total
+        return self.at(self.q)
+
+    def at(self, q: float) -> float:
+        """Another quantile of the same scores."""
+        above, allowed = 0, (1.0 - q) * self.total
         for position in range(_BINS - 1, -1, -1):
             above += self.counts[position]
             if above > allowed:
@@ -96,30 +102,32 @@ class _Saved(msgspec.Struct, array_like=True):
     version: int
     quantile: float
     seen: int
+    low: list[float]
+    high: list[float]
     counter: int
-    first_window: bool
-    ranges: list[tuple[float, float]]
-    masses: list[list[tuple[int, int]]]
-    counts: list[int]
+    counts: list[list[int]]
+    reference: list[list[int]] | None
+    scores: list[int]
     since: int
     threshold: float
     alerted: dict[str, int]
     counted: dict[str, int]
     means: list[float]
+    named: dict[str, int]
 
 
 class PeerModel:
     """A peer group's model. The same lookups in the same order give the same scores, in any process."""
 
     def __init__(self, quantile: float = 0.999) -> None:
-        self._trees = anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
-        self._scaler = preprocessing.MinMaxScaler()
-        self.pipeline = compose.Pipeline(self._scaler, self._trees)
+        self._trees = FlatTrees(FEATURES, n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
+        self._scale = Scale()
         self.quantile = ScoreQuantile(quantile)
         self.seen = 0
-        self.means = dict.fromkeys(FEATURES, 0.0)
+        self._means = [0.0] * len(FEATURES)
         self._alerted: dict[str, int] = {}
         self._counted: dict[str, int] = {}
+        self._named: dict[str, int] = {}
 
     def step(self, actor: str, ts: int, vector: Mapping[str, float]) -> Scored:
         """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme.
@@ -127,12 +135,12 @@ class PeerModel:
         Learning from the extreme would let a slow poisoner teach the model that leaking is ordinary. So it moves neither
         the scaler nor the trees nor the means, and each actor's extremes move the quantile at most once in a while.
         """
-        plain = dict(vector)
+        values = [vector[name] for name in FEATURES]
         is_warm = self.seen >= WARM_UP
         if not is_warm:
-            self._scaler.learn_one(plain)
-        scaled = self._scaler.transform_one(plain)
-        score = float(self._trees.score_one(scaled))
+            self._scale.learn(values)
+        leaves = self._trees.leaves_of(self._scale.transform(values))
+        score = self._trees.score(leaves)
         threshold = self.quantile.value
         is_extreme = is_warm and score > threshold
         self.seen += 1
@@ -140,37 +148,58 @@ class PeerModel:
             self.quantile.update(score)
         if not is_extreme:
             if is_warm:
-                self._scaler.learn_one(plain)
-            self._trees.learn_one(scaled)
-            for name, value in vector.items():
-                self.means[name] += (value - self.means[name]) / min(self.seen, 5000)
+                self._scale.learn(values)
+            self._trees.learn(leaves)
+            share = 1 / min(self.seen, 5000)
+            for position, value in enumerate(values):
+                self._means[position] += (value - self._means[position]) * share
         return Scored(score, threshold, is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS))
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The group's mean of each feature, of late."""
+        return dict(zip(FEATURES, self._means, strict=True))
+
+    def quantile_at(self, q: float) -> float:
+        """The score that a lookup must pass to be above the quantile ``q``; none can until the model is warm."""
+        return self.quantile.at(q) if self.seen >= WARM_UP else 1.0
+
+    def is_due(self, name: str, ts: int, quiet_ms: int) -> bool:
+        """Whether what is called ``name`` has not alerted for ``quiet_ms``; then it does at ``ts``."""
+        last = self._named.get(name)
+        if last is not None and abs(ts - last) < quiet_ms:
+            return False
+        self._named[name] = ts
+        if len(self._named) > _MAX_NAMED:
+            for old in sorted(self._named, key=lambda each: (self._named[each], each))[: _MAX_NAMED // 4]:
+                del self._named[old]
+        return True
 
     def score(self, vector: Mapping[str, float]) -> float:
         """The score of a vector, without learning it."""
-        return float(self._trees.score_one(self._scaler.transform_one(dict(vector))))
+        values = [vector[name] for name in FEATURES]
+        return self._trees.score(self._trees.leaves_of(self._scale.transform(values)))
 
     def to_bytes(self) -> bytes:
         """All that was learned, as MessagePack. No pickle: nothing from Kafka may run code (promise 4)."""
-        ranges = (
-            [(self._scaler.min[name].get(), self._scaler.max[name].get()) for name in FEATURES] if self.seen else []
-        )
-        masses = [[(node.l_mass, node.r_mass) for node in nodes] for nodes in self._trees._tree_nodes]
+        trees = self._trees
         return msgspec.msgpack.encode(
             _Saved(
                 MODEL_VERSION,
                 self.quantile.q,
                 self.seen,
-                self._trees.counter,
-                self._trees._first_window,
-                ranges,
-                masses,
+                self._scale.low,
+                self._scale.high,
+                trees.counter,
+                trees.counts,
+                trees.reference,
                 self.quantile.counts,
                 self.quantile._since,
                 self.quantile.value,
                 self._alerted,
                 self._counted,
-                list(self.means.values()),
+                self._means,
+                self._named,
             )
         )
 
@@ -178,31 +207,21 @@ class PeerModel:
     def from_bytes(cls, data: bytes) -> PeerModel:
         """The model of :meth:`to_bytes`, going on exactly where it was. Raises ``ValueError`` for anything else."""
         try:
+            version = msgspec.msgpack.decode(data, type=list[Any])[:1]
+            if version != [MODEL_VERSION]:
+                raise ValueError(
+                    f"the saved model has version {version[0] if version else None}; this program reads version {MODEL_VERSION}"
+                )
             saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.DecodeError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ValueError(f"not a saved model: {error}") from None
-        if saved.version != MODEL_VERSION:
-            raise ValueError(f"the saved model has version {saved.version}; this program reads version {MODEL_VERSION}")
         model = cls(saved.quantile)
-        model.seen = saved.seen
-        model.means = dict(zip(FEATURES, saved.means, strict=True))
-        model._alerted, model._counted = saved.alerted, saved.counted
-        quantile = model.quantile = ScoreQuantile(saved.quantile, saved.counts)
+        model.seen, model._means = saved.seen, saved.means
+        model._alerted, model._counted, model._named = saved.alerted, saved.counted, saved.named
+        quantile = model.quantile = ScoreQuantile(saved.quantile, saved.scores)
         quantile._since, quantile.value = saved.since, saved.threshold
-        if saved.ranges:
-            model._restore_scaler(saved.ranges)
-        if saved.masses:
-            model._restore_trees(saved)
+        model._scale = Scale(saved.low, saved.high)
+        model._trees.counts, model._trees.counter = saved.counts, saved.counter
+        if saved.reference is not None:
+            model._trees.turn_to(saved.reference)
         return model
-
-    def _restore_scaler(self, ranges: list[tuple[float, float]]) -> None:
-        for ends in zip(*ranges, strict=True):
-            self._scaler.learn_one(dict(zip(FEATURES, ends, strict=True)))
-
-    def _restore_trees(self, saved: Any) -> None:
-        """The splits follow from the seed; only the masses were learned."""
-        self._trees.learn_one(dict.fromkeys(FEATURES, 0.5))
-        self._trees.counter, self._trees._first_window = saved.counter, saved.first_window
-        for nodes, masses in zip(self._trees._tree_nodes, saved.masses, strict=True):
-            for node, (left, right) in zip(nodes, masses, strict=True):
-                node.l_mass, node.r_mass = left, right

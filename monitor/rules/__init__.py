@@ -1,18 +1,21 @@
 """Sigma rules over lookups: load, compile, index, correlate."""
 
-from monitor.rules.load import LoadReport, RuleProblem, load_texts, read_dir
-from monitor.rules.model import Correlation, Detection, Entry, Firing, Window
+from monitor.documents import RuleProblem
+from monitor.rules.load import LoadReport, load_texts, read_dir
+from monitor.rules.model import Correlation, Detection, Firing, Rule
 from monitor.rules.ruleset import RuleSet
+from monitor.rules.state import State, Waiting
 
 __all__ = [
     "Correlation",
     "Detection",
-    "Entry",
     "Firing",
     "LoadReport",
+    "Rule",
     "RuleProblem",
     "RuleSet",
-    "Window",
+    "State",
+    "Waiting",
     "load_texts",
     "read_dir",
 ]

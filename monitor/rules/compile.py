@@ -1,72 +1,55 @@
-"""From pySigma's syntax tree of a detection to a closure over a flat lookup, and its witness.
+"""From a condition's tree to a closure over a flat lookup, and its witness.
 
-Sigma 2.1: strings compare without regard to case unless ``|cased``; a list in the lookup matches when any item does; a
-field that is not there matches only ``null`` and ``exists: false``.
+A list in the lookup matches when any item does; a field that is not there matches only ``null`` and ``exists: false``.
+A *witness* is a set of clauses of which at least one holds for every lookup the condition matches; the index
+(:mod:`monitor.rules.index`) finds by them the few conditions worth asking.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from ipaddress import ip_address
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sigma import types as sigma
-from sigma.conditions import (
-    ConditionAND,
-    ConditionFieldEqualsValueExpression,
-    ConditionNOT,
-    ConditionOR,
-    ConditionValueExpression,
-)
+from monitor.rules import tree
+from monitor.rules.model import Clause, Lookup, Predicate, Witness
+from monitor.rules.patterns import fold
+from monitor.rules.same import same_as
+from monitor.rules.values import Lists, exact_of, key_of, text_of, value_test
 
-from monitor.rules.model import Lookup, Predicate, Witness
-
-#: Text beyond this many characters is not searched by regular expressions, so that no lookup can make one run long.
-MAX_TEXT: Final = 4096
-Test = Callable[[Any], bool]
-_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
-    "LT": lambda a, b: a < b,
-    "LTE": lambda a, b: a <= b,
-    "GT": lambda a, b: a > b,
-    "GTE": lambda a, b: a >= b,
-}
+Compiled = tuple[Predicate, Witness]
+#: What the monitor makes of a lookup's time; keywords are not looked for in it.
+OF_TIME: Final = frozenset({"ts", "hour", "weekday"})
+#: What a clause costs: how often it may hold for lookups the condition does not match.
+_COSTS: Final = {"=": 1.0, "~": 4.0, "?": 50.0}
+_KEYWORD_COST: Final = 200.0
 
 
-class CannotCompile(Exception):
-    """A detection uses something this engine does not know."""
-
-
-def key_of(value: Any) -> str:
-    """The form in which values are compared for equality: text without case; numbers and booleans as their text."""
-    kind = type(value)
-    if kind is str:
-        return value.lower()  # type: ignore[no-any-return]
-    if kind is bool:
-        return "true" if value else "false"
-    if kind is float and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def compile_condition(node: Any) -> tuple[Predicate, Witness]:
-    """Compile a condition's tree. Raises :class:`CannotCompile`."""
+def compile_tree(node: tree.Node, lists: Lists | None = None) -> Compiled:
+    """Compile a condition; ``lists`` are the values of placeholders by name. Raises :class:`CannotCompile`."""
+    known: Lists = {} if lists is None else lists
     match node:
-        case ConditionAND():
-            return _all([compile_condition(part) for part in node.args])
-        case ConditionOR():
-            return _one_of(node.args) or _any([compile_condition(part) for part in node.args])
-        case ConditionNOT():
-            inner, _ = compile_condition(node.args[0])
+        case tree.Named():
+            return compile_tree(node.part, known)
+        case tree.All():
+            return _all([compile_tree(part, known) for part in node.parts])
+        case tree.AnyOf():
+            return _one_of(node.parts) or _any([compile_tree(part, known) for part in node.parts])
+        case tree.Not():
+            inner, _ = compile_tree(node.part, known)
             return (lambda lookup: not inner(lookup)), None
-        case ConditionFieldEqualsValueExpression():
-            return _field(node.field, node.value)
-        case ConditionValueExpression():
-            return _keyword(node.value)
-    raise CannotCompile(f"a condition of type {type(node).__name__} is not supported")
+        case tree.Is(field=None):
+            return _keyword(node.test, known)
+        case tree.Is(field=str(field)):
+            return _field(field, node.test, known)
+    raise TypeError(f"{type(node).__name__} is not a condition")
 
 
-def _all(parts: list[tuple[Predicate, Witness]]) -> tuple[Predicate, Witness]:
+def both(one: Compiled, other: Compiled) -> Compiled:
+    """A condition that holds when both do."""
+    return _all([one, other])
+
+
+def _all(parts: list[Compiled]) -> Compiled:
     if len(parts) == 1:
         return parts[0]
     predicates = tuple(predicate for predicate, _ in parts)
@@ -77,15 +60,18 @@ def _all(parts: list[tuple[Predicate, Witness]]) -> tuple[Predicate, Witness]:
                 return False
         return True
 
-    # Any part's witness will do; the smallest set, and the longest values in it, are met least often.
     known = [witness for _, witness in parts if witness is not None]
-    best = min(
-        known, key=lambda pairs: (len(pairs), -min(len(value) for _, value in pairs), sorted(pairs)), default=None
-    )
-    return every, best
+    return every, min(known, key=_cost, default=None)
 
 
-def _any(parts: list[tuple[Predicate, Witness]]) -> tuple[Predicate, Witness]:
+def _cost(witness: frozenset[Clause]) -> tuple[float, list[Clause]]:
+    total = 0.0
+    for field, kind, text in witness:
+        total += _COSTS[kind] + 4.0 / (1 + len(text)) + (_KEYWORD_COST if field == "" else 0.0)
+    return total, sorted(witness)
+
+
+def _any(parts: list[Compiled]) -> Compiled:
     if len(parts) == 1:
         return parts[0]
     predicates = tuple(predicate for predicate, _ in parts)
@@ -99,161 +85,146 @@ def _any(parts: list[tuple[Predicate, Witness]]) -> tuple[Predicate, Witness]:
     witnesses = [witness for _, witness in parts]
     if any(witness is None for witness in witnesses):
         return some, None
-    return some, frozenset(pair for witness in witnesses for pair in witness or ())
+    return some, frozenset(clause for witness in witnesses for clause in witness or ())
 
 
-def _one_of(parts: list[Any]) -> tuple[Predicate, Witness] | None:
+def _one_of(parts: Sequence[Any]) -> Compiled | None:
     """A list of plain values of one field, the commonest alternative of all, as one look into a set."""
-    fields = {part.field if isinstance(part, ConditionFieldEqualsValueExpression) else None for part in parts}
-    if len(fields) != 1 or None in fields:
-        return None
-    values = [_exact(part.value) for part in parts]
-    if None in values or any(isinstance(part.value, sigma.SigmaCasedString) for part in parts):
+    tests = [part for part in parts if isinstance(part, tree.Is)]
+    fields = {test.field for test in tests}
+    values = [exact_of(test.test) for test in tests]
+    if len(tests) != len(parts) or len(fields) != 1 or None in fields or None in values:
         return None
     return _is_among(str(fields.pop()), frozenset(value for value in values if value is not None))
 
 
-def _is_among(name: str, wanted: frozenset[str]) -> tuple[Predicate, Witness]:
+def _is_among(name: str, wanted: frozenset[str]) -> Compiled:
     def predicate(lookup: Lookup) -> bool:
         found = lookup.get(name)
         if found is None:
             return False
         if type(found) is str:
-            return found.lower() in wanted
+            return (found.lower() if found.isascii() else fold(found)) in wanted
         if type(found) is list:
             return not wanted.isdisjoint(map(key_of, found))
         return key_of(found) in wanted
 
-    return predicate, frozenset((name, value) for value in wanted)
+    return predicate, frozenset((name, "=", value) for value in wanted)
 
 
-def _field(name: str, value: Any) -> tuple[Predicate, Witness]:
-    match value:
-        case sigma.SigmaNull():
-            return (lambda lookup: lookup.get(name) is None), None
-        case sigma.SigmaExists():
-            return ((lambda lookup: name in lookup) if value.exists else (lambda lookup: name not in lookup)), None
-        case sigma.SigmaFieldReference():
-            return _reference(name, value), None
-        case sigma.SigmaExpansion():
-            return _any([_field(name, each) for each in value.values])
-    exact = _exact(value)
-    if exact is not None and not isinstance(value, sigma.SigmaCasedString):
+def _field(name: str, test: tree.Test, lists: Lists) -> Compiled:
+    match test:
+        case tree.Null():
+            return _is_null(name), None
+        case tree.Exists(yes=True):
+            return (lambda lookup: name in lookup), frozenset({(name, "?", "")})
+        case tree.Exists():
+            return (lambda lookup: name not in lookup), None
+        case tree.SameAs():
+            return same_as(name, test), frozenset({(name, "?", "")})
+    exact = exact_of(test)
+    if exact is not None:
         return _is_among(name, frozenset({exact}))
-    test = _test(value)
+    inner = value_test(test, lists)
 
     def predicate(lookup: Lookup) -> bool:
         found = lookup.get(name)
         if found is None:
             return False
         if type(found) is list:
-            return any(test(item) for item in found)
-        return test(found)
+            return any(inner(item) for item in found if item is not None)
+        return inner(found)
 
-    return predicate, None if exact is None else frozenset({(name, exact)})
+    return predicate, frozenset({_clause(name, test)})
 
 
-def _keyword(value: Any) -> tuple[Predicate, Witness]:
-    """A keyword is looked for anywhere in the texts of a lookup."""
-    if isinstance(value, sigma.SigmaString):
-        star = sigma.SpecialChars.WILDCARD_MULTI
-        value = value if value.startswith(star) else star + value
-        value = value if value.endswith(star) else value + star
-    test = _test(value)
-
+def _is_null(name: str) -> Predicate:
     def predicate(lookup: Lookup) -> bool:
-        for found in lookup.values():
-            if any(test(item) for item in found) if type(found) is list else test(found):
-                return True
-        return False
-
-    return predicate, None
-
-
-def _reference(name: str, value: Any) -> Predicate:
-    other, starts, ends = value.field, value.starts_with, value.ends_with
-
-    def predicate(lookup: Lookup) -> bool:
-        mine, theirs = lookup.get(name), lookup.get(other)
-        if mine is None or theirs is None:
-            return False
-        left, right = key_of(mine), key_of(theirs)
-        if starts and ends:
-            return right in left
-        return left.startswith(right) if starts else left.endswith(right) if ends else left == right
+        found = lookup.get(name)
+        return found is None or (type(found) is list and None in found)
 
     return predicate
 
 
-def _exact(value: Any) -> str | None:
-    if isinstance(value, sigma.SigmaString):
-        return None if value.contains_special() else key_of(_plain(value))
-    if isinstance(value, sigma.SigmaNumber):
-        return key_of(value.number)
-    if isinstance(value, sigma.SigmaBool):
-        return key_of(value.boolean)
-    return None
+def _clause(name: str, test: tree.Test) -> Clause:
+    if isinstance(test, tree.Text) and not any(isinstance(part, tree.Listed) for part in test.parts):
+        texts = [fold(part) for part in test.parts if isinstance(part, str)]
+        if len(texts) == len(test.parts):
+            return name, "=", "".join(texts)
+        longest = max(texts, key=len, default="")
+        if longest:
+            return name, "~", longest
+    return name, "?", ""
 
 
-def _test(value: Any) -> Test:
-    match value:
-        case sigma.SigmaString():
-            return _text_test(value, cased=isinstance(value, sigma.SigmaCasedString))
-        case sigma.SigmaNumber() | sigma.SigmaBool():
-            wanted = _exact(value)
-            return lambda found: key_of(found) == wanted
-        case sigma.SigmaRegularExpression():
-            flags = re.RegexFlag(0)
-            for flag in value.flags:
-                flags |= value.sigma_to_python_flags[flag]
-            search = re.compile(value.regexp.original, flags).search
-            return lambda found: search(str(found)[:MAX_TEXT]) is not None
-        case sigma.SigmaCIDRExpression():
-            return _network_test(value.network)
-        case sigma.SigmaCompareExpression():
-            return _number_test(_COMPARE[value.op.name], float(value.number.number))
-    raise CannotCompile(f"a value of type {type(value).__name__} is not supported")
+def _keyword(test: tree.Test, lists: Lists) -> Compiled:
+    """A keyword is looked for anywhere in the texts of a lookup."""
+    inner = value_test(test, lists)
+
+    def predicate(lookup: Lookup) -> bool:
+        for name, found in lookup.items():
+            if name in OF_TIME or found is None:
+                continue
+            if any(inner(item) for item in found if item is not None) if type(found) is list else inner(found):
+                return True
+        return False
+
+    clause = _clause("", test)
+    return predicate, frozenset({clause}) if clause[1] == "~" else None
 
 
-def _plain(text: Any) -> str:
-    return "".join(part for part in text.s if isinstance(part, str))
+def explain(node: tree.Node, lookup: Mapping[str, Any], lists: Lists | None = None) -> list[tuple[int, str, bool]]:
+    """Each part of a condition with its verdict on a lookup: (depth, what is asked and what was found, whether it holds)."""
+    rows: list[tuple[int, str, bool]] = []
+    _explain(node, lookup, {} if lists is None else lists, 0, rows)
+    return rows
 
 
-def _text_test(text: Any, cased: bool) -> Test:
-    if not text.contains_special():
-        plain = _plain(text)
-        if cased:
-            return lambda found: str(found) == plain
-        lower = plain.lower()
-        return lambda found: key_of(found) == lower
-    star, one = sigma.SpecialChars.WILDCARD_MULTI, sigma.SpecialChars.WILDCARD_SINGLE
-    pattern = "".join(".*" if part is star else "." if part is one else re.escape(str(part)) for part in text.s)
-    match = re.compile(pattern, re.DOTALL if cased else re.DOTALL | re.IGNORECASE).fullmatch
-    # Most patterns are one text between stars; asking for it directly is several times faster than a regular expression.
-    inner = _plain(text)
-    if not cased and text.s[0] is star and text.s[-1] is star and len(text.s) == 3:
-        lower = inner.lower()
-        return lambda found: lower in key_of(found)
-    return lambda found: match(str(found)) is not None
+def _explain(node: tree.Node, lookup: Mapping[str, Any], lists: Lists, depth: int, rows: list[Any]) -> bool:
+    verdict = compile_tree(node, lists)[0](lookup)
+    if isinstance(node, tree.Is):
+        rows.append((depth, _words(node, lookup), verdict))
+        return verdict
+    nouns = {tree.All: "all of", tree.AnyOf: "at least one of", tree.Not: "not"}
+    rows.append((depth, node.name if isinstance(node, tree.Named) else nouns[type(node)], verdict))
+    for part in node.parts if isinstance(node, (tree.All, tree.AnyOf)) else (node.part,):
+        _explain(part, lookup, lists, depth + 1, rows)
+    return verdict
 
 
-def _network_test(network: Any) -> Test:
-    def test(found: Any) -> bool:
-        try:
-            return ip_address(found) in network
-        except ValueError:
-            return False
+def _words(node: tree.Is, lookup: Mapping[str, Any]) -> str:
+    if node.field is None:
+        return f"any value {words_of(node.test)}"
+    if node.field not in lookup:
+        found = "is not there"
+    else:
+        value = lookup[node.field]
+        found = f"is {', '.join(map(text_of, value)) if type(value) is list else text_of(value)}"
+    return f"{node.field} {words_of(node.test)} — it {found}"
 
-    return test
 
-
-def _number_test(compare: Callable[[float, float], bool], bound: float) -> Test:
-    def test(found: Any) -> bool:
-        if type(found) is bool:
-            return False
-        try:
-            return compare(float(found), bound)
-        except (TypeError, ValueError):
-            return False
-
-    return test
+def words_of(test: tree.Test) -> str:
+    """What a test asks for, in words."""
+    match test:
+        case tree.Text():
+            signs = {tree.STAR: "*", tree.ONE: "?"}
+            parts = (
+                f"%{part.name}%" if isinstance(part, tree.Listed) else signs[part] if isinstance(part, int) else part
+                for part in test.parts
+            )
+            return f"= {''.join(parts)}{' (with case)' if test.cased else ''}"
+        case tree.Exactly():
+            return f"= {text_of(test.value)}"
+        case tree.Regex():
+            return f"~ /{test.pattern}/{test.flags}"
+        case tree.Network():
+            return f"in {test.cidr}"
+        case tree.Compare():
+            return f"{test.part + ' ' if test.part else ''}{test.op} {text_of(test.value)}"
+        case tree.SameAs():
+            how = {(True, True): "contains", (True, False): "starts with", (False, True): "ends with"}
+            cased = " (with case)" if test.cased else ""
+            return f"{how.get((test.starts, test.ends), '=')} the value of {test.field}{cased}"
+        case tree.Null():
+            return "= null"
+    return "exists" if test.yes else "does not exist"

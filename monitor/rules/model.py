@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
+from monitor.rules.tree import Node
 
 #: The patterns of misuse that rules and simulated scenarios are named by.
 TYPOLOGIES: Final = (
@@ -28,46 +28,77 @@ TYPOLOGIES: Final = (
 )
 #: Sigma's levels, least first.
 LEVELS: Final = ("informational", "low", "medium", "high", "critical")
+#: Sigma's statuses.
+STATUSES: Final = ("stable", "test", "experimental", "deprecated", "unsupported")
 
 Lookup = Mapping[str, Any]
 Predicate = Callable[[Lookup], bool]
-#: Pairs of (field, value) of which at least one must be in a lookup that matches; ``None``: there is no such set.
-Witness = frozenset[tuple[str, str]] | None
+#: (field, kind, text): ``=`` a value equals the text, ``~`` a value contains it, ``?`` the field is there. The field is ""
+#: for a keyword: any value contains the text.
+Clause = tuple[str, str, str]
+#: Clauses of which at least one holds for every lookup that matches; ``None``: there is no such set.
+Witness = frozenset[Clause] | None
+Group = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """A Sigma rule with a detection: it matches one lookup or not."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What every rule has. ``fingerprint`` names all that decides when it fires: a rule with another one is another rule."""
 
     id: str
     name: str | None
     title: str
     level: str
     typology: str | None
-    description: str
-    playbook: str
-    predicate: Predicate = field(repr=False, compare=False)
-    witness: Witness = field(repr=False, compare=False)
+    description: str = ""
+    playbook: str = ""
+    status: str | None = None
+    tags: tuple[str, ...] = ()
+    falsepositives: tuple[str, ...] = ()
+    path: str = field(default="", compare=False)
+    fingerprint: str = ""
+    #: For so long after an alert about a group (and before, for lookups that come late), in milliseconds, further ones are only
+    #: counted; 0: as the rule's window says.
+    suppress_ms: int = 0
+    #: How long paperwork may follow the lookup, in milliseconds: the alert waits for so long. Then the lookups that are
+    #: explained by then are forgotten, and it is raised if the condition holds without them.
+    grace_ms: int = 0
+    #: Whether it alerts by itself, or is only a part of another rule.
     alerts: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Correlation:
-    """A Sigma correlation rule: it counts the matches of detections, by group, over a span of event time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection(Rule):
+    """A Sigma rule with a detection: it matches one lookup or not."""
 
-    id: str
-    name: str | None
-    title: str
-    level: str
-    typology: str | None
-    description: str
-    playbook: str
+    tree: Node = field(repr=False, compare=False)
+    predicate: Predicate = field(repr=False, compare=False)
+    witness: Witness = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation(Rule):
+    """A Sigma correlation rule: it watches the matches of other rules, by group, over a span of event time.
+
+    ``rules`` are ids, in the order given. ``aliases`` maps a name in ``group_by`` to the field it stands for, by rule id.
+    ``bounds`` are (operator, number) pairs that must all hold. ``options`` are the numbers of one type (``factor``,
+    ``minimum``, …; times in milliseconds). ``expression`` is an extended condition, over positions in ``rules``.
+    """
+
     type: str
     rules: tuple[str, ...]
     group_by: tuple[str, ...]
     span_ms: int
-    conditions: tuple[tuple[str, float], ...]
-    field: str | None = None
+    bounds: tuple[tuple[str, float], ...] = ()
+    fields: tuple[str, ...] = ()
+    aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    window: str = "sliding"
+    gap_ms: int = 0
+    options: Mapping[str, float] = field(default_factory=dict)
+    peer: str | None = None
+    expression: Any = field(default=None, compare=False)
+    #: How long after its lookup a match of one of the parts may be told, in milliseconds, as some of them wait.
+    delay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +106,7 @@ class Firing:
     """A rule that fired. ``trigger`` is system and id of the lookup that made it fire; ``events`` at most 100, newest last."""
 
     rule: Detection | Correlation
-    group: tuple[tuple[str, str], ...]
+    group: Group
     trigger: str
     ts: int
     time: str
@@ -84,20 +115,4 @@ class Firing:
     events: list[str]
     count: float
     reasons: list[str]
-
-
-class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """A counted lookup: event time in milliseconds since the epoch, and what an alert will need of it."""
-
-    ts: int
-    id: str
-    actor: str
-    subject: str | None
-    value: str | None
-
-
-class Window(msgspec.Struct, array_like=True):
-    """What a correlation keeps of one group: the entries by time, and the end of the window it last fired for."""
-
-    entries: list[Entry] = []
-    fired: int | None = None
+    suppressed: int = 0

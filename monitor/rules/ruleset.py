@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
-from monitor.rules.correlate import group_values, observe
+from monitor.rules.budget import keep_within
+from monitor.rules.firing import make_firing, of_detection
 from monitor.rules.index import WitnessIndex
-from monitor.rules.model import Correlation, Detection, Firing, Lookup, Window
+from monitor.rules.kinds import KINDS, Hit
+from monitor.rules.kinds.absence import Absence
+from monitor.rules.kinds.kind import MAX_RECENT, entry_of
+from monitor.rules.model import Correlation, Detection, Firing, Group, Lookup, Rule
+from monitor.rules.plan import ACTOR, ACTOR_FIELDS, Plan, fields_of, group_values, key_is_of, plans, text_of_group
+from monitor.rules.state import Entry, Hush, State, Waiting
+from monitor.rules.values import MAX_VALUE, brief
+from monitor.rules.windows import Window, is_quiet, note_fired
 
-_ACTOR = "actor.id"
+#: Alerts and absences of one key that may wait at once. Beyond that an alert does not wait, and an absence is not noted.
+MAX_WAITING: Final = 200
+#: Alerts of one group that may wait at once although the first to be raised will keep the others quiet; beyond that the
+#: newest takes the place of the last one.
+MAX_WAITING_EACH: Final = 20
+#: What is kept of a lookup whose alert waits, besides what rules group by.
+_KEPT: Final = ("id", "time", "ts", "system", "actor.id", "subject.id", "subject.watched", "act.folded")
+#: Where it keeps which detections matched, when it is they that wait.
+_NAMES: Final = "\x00"
+
+
+class Windows(Protocol):
+    """The part of a key's state that rules use."""
+
+    windows: dict[str, State]
+    waiting: list[Waiting]
+
+
+#: (actor, subject, time of the lookup, until) → whether paperwork that began until then explains it.
+Explained = Callable[[str, str | None, int, int], bool]
 
 
 class RuleSet:
-    """An unchanging set of rules. ``version`` is the SHA-256 of what they were loaded from."""
+    """An unchanging set of rules. ``version`` names all they were loaded from."""
 
     def __init__(
         self, detections: Sequence[Detection] = (), correlations: Sequence[Correlation] = (), version: str = ""
@@ -21,14 +49,20 @@ class RuleSet:
         self.detections = tuple(detections)
         self.correlations = tuple(correlations)
         self.version = version
+        self.by_id: Mapping[str, Rule] = {rule.id: rule for rule in (*self.detections, *self.correlations)}
         self._index = WitnessIndex(self.detections)
-        self._of_actor: defaultdict[str, list[Correlation]] = defaultdict(list)
-        self._joined: defaultdict[str, list[Correlation]] = defaultdict(list)
-        for rule in self.correlations:
-            for base in rule.rules:
-                (self._of_actor if _ACTOR in rule.group_by else self._joined)[base].append(rule)
+        made = plans(self.correlations)
+        self._of_actor = made.pop(ACTOR_FIELDS, Plan(ACTOR_FIELDS, ()))
+        self._joined = tuple(made[fields] for fields in sorted(made))
         # Only what joins several actors decides which copies a lookup needs, and runs on them.
-        self._joining = WitnessIndex([rule for rule in self.detections if rule.id in self._joined])
+        feeding = {name for plan in self._joined for name in plan.above}
+        self._joining = WitnessIndex([rule for rule in self.detections if rule.id in feeding])
+        self._by_print: Mapping[str, Rule] = {rule.fingerprint: rule for rule in self.by_id.values()}
+        self._kept = frozenset(_KEPT) | {
+            name
+            for rule in self.correlations
+            for name in (*rule.group_by, *rule.fields, *(f for alias in rule.aliases.values() for f in alias.values()))
+        }
 
     def matches(self, lookup: Lookup) -> list[Detection]:
         """The detections that match one lookup."""
@@ -36,77 +70,272 @@ class RuleSet:
 
     def partition_keys(self, lookup: Lookup) -> list[str]:
         """The keys, other than the actor's, under which rules need this lookup: ``subject/<id>`` and the like."""
-        if not self._joined:
+        if not self._joined or lookup.get("act.folded"):
             return []
+        matched = self._joining.matches(lookup)
         keys = {
-            partition_key(group)
-            for rule in _once(self._joined, self._joining.matches(lookup))
-            if (group := group_values(rule, lookup)) is not None
+            plan.key_of(plan.steps[number].rule, match.id, lookup)
+            for plan in self._joined
+            for match in matched
+            for number in plan.above.get(match.id, ())
         }
-        return sorted(keys)
+        return sorted(key for key in keys if key is not None)
 
-    def evaluate(self, key: str, lookup: Lookup, windows: dict[str, Window]) -> list[Firing]:
-        """Run the rules that belong to ``key`` on one lookup; ``windows``, the key's own, is changed in place."""
+    def evaluate(self, key: str, lookup: Lookup, state: Windows, src: int = 0) -> tuple[list[Firing], list[str]]:
+        """Run the rules that belong to ``key`` on one lookup; ``state``, the key's own, is changed in place.
+
+        ``src`` is the source partition whose event time decides what waits (any number for keys that join actors). Returns
+        the firings, and the ids of the ``anomaly`` rules that wait for the model's score of this lookup.
+        """
         is_actor = key.startswith("actor/")
         matches = self.matches(lookup) if is_actor else self._joining.matches(lookup)
         if not matches:
-            return []
-        firings = [_stateless(rule, lookup) for rule in matches if rule.alerts] if is_actor else []
-        for rule in _once(self._of_actor if is_actor else self._joined, matches):
-            group = group_values(rule, lookup)
-            if group is None or (not is_actor and partition_key(group) != key):
-                continue
-            rest = "\x1f".join(value for field, value in group if field != _ACTOR) if is_actor else ""
-            name = f"{rule.id}\x1f{rest}" if rest else rule.id
-            window = windows.get(name)
-            if window is None:
-                window = windows[name] = Window()
-            firing = observe(rule, group, window, lookup)
-            if firing is not None:
-                firings.append(firing)
-        _forget(windows)
-        return firings
+            return [], []
+        slow = [rule for rule in matches if rule.grace_ms]
+        if slow and self._must_wait(lookup, state):
+            kept = {**self._slim(lookup), _NAMES: [rule.fingerprint for rule in slow]}
+            due = lookup["ts"] + max(rule.grace_ms for rule in slow)
+            state.waiting.append(Waiting(due, src, "", [], kept, version=self.version))
+            matches = [rule for rule in matches if not rule.grace_ms]
+        return self._matched(key, matches, lookup, state, src)
+
+    def _matched(
+        self, key: str, matches: Sequence[Detection], lookup: Lookup, state: Windows, src: int
+    ) -> tuple[list[Firing], list[str]]:
+        """What follows from the detections that match a lookup, now or after they have waited."""
+        is_actor, firings, anomalies = key.startswith("actor/"), list[Firing](), list[str]()
+        if is_actor:
+            for rule in matches:
+                if rule.alerts:
+                    firings += _alone(rule, lookup, state)
+        if lookup.get("act.folded"):
+            return firings, []
+        names = [match.id for match in matches]
+        for plan in (self._of_actor,) if is_actor else self._joined:
+            firings += self._run(plan, key, names, lookup, state, src, anomalies)
+        keep_within(state.windows, {each.name for each in state.waiting}, self._by_print, lookup)
+        return firings, anomalies
 
     def evaluate_late(self, lookup: Lookup) -> list[Firing]:
         """Run only the rules that need no window, for a lookup too late for any."""
-        return [_stateless(rule, lookup) for rule in self.matches(lookup) if rule.alerts]
+        return [of_detection(rule, lookup) for rule in self.matches(lookup) if rule.alerts]
+
+    def decide(self, key: str, state: Windows, src: int, reached: int, explained: Explained) -> list[Firing]:
+        """Decide what has waited under these rules until the event time ``reached`` of the source partition ``src``.
+
+        It is decided in the order it is due, and what is due at once in the order in which it began to wait.
+        """
+        firings: list[Firing] = []
+        while True:
+            due = [each for each in state.waiting if is_due(each, src, reached) and each.version == self.version]
+            if not due:
+                return firings
+            waiting = min(due, key=lambda each: each.due)
+            state.waiting = [each for each in state.waiting if each is not waiting]
+            firings += self._decide_one(key, state, waiting, src, explained)
+
+    def _run(
+        self,
+        plan: Plan,
+        key: str,
+        matched: Sequence[str],
+        lookup: Lookup,
+        state: Windows,
+        src: int,
+        anomalies: list[str],
+    ) -> list[Firing]:
+        """Feed what matched to the steps above it, and what fires of those to the steps above them."""
+        hits: dict[int, list[str]] = {}
+        for name in matched:
+            for number in plan.above.get(name, ()):
+                hits.setdefault(number, []).append(name)
+        queue, at, firings = sorted(hits), 0, []
+        while at < len(queue):
+            step, names = plan.steps[queue[at]], hits[queue[at]]
+            at += 1
+            if step.rule.type == "anomaly":
+                anomalies.append(step.rule.id)
+                continue
+            for group, positions in _by_group(plan, step.rule, step.positions, key, names, lookup):
+                firing = self._observe(plan, step.rule, group, positions, lookup, state, src)
+                if firing is None:
+                    continue
+                if step.rule.alerts and fields_of(step.rule) == plan.fields:
+                    firings.append(firing)
+                for number in plan.above.get(step.rule.id, ()):
+                    if number not in hits:
+                        hits[number] = []
+                        insort(queue, number, lo=at)
+                    hits[number].append(step.rule.id)
+        return firings
+
+    def _observe(
+        self,
+        plan: Plan,
+        rule: Correlation,
+        group: Group,
+        positions: tuple[int, ...],
+        lookup: Lookup,
+        state: Windows,
+        src: int,
+    ) -> Firing | None:
+        kind, name = KINDS[rule.type], _window_name(plan, rule, group)
+        window = state.windows.get(name)
+        if window is None:
+            window = state.windows[name] = kind.start(rule)
+        hushed = False
+        for hit in kind.observe(rule, window, lookup, positions):
+            if hit.quiet:
+                hushed = True
+                continue
+            if rule.grace_ms and self._must_wait(lookup, state):
+                self._wait(rule, group, lookup, state, src, name, hit)
+                return None
+            return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
+        if hushed and rule.suppress_ms:
+            kind.hush(rule, window, group)
+        if isinstance(kind, Absence) and 0 in positions and len(state.waiting) < MAX_WAITING:
+            slim, ts = self._slim(lookup), lookup["ts"]
+            state.waiting.append(
+                Waiting(kind.due(rule, lookup), src, name, list(group), slim, [], 1, ts, "", self.version)
+            )
+        return None
+
+    @staticmethod
+    def _must_wait(lookup: Lookup, state: Windows) -> bool:
+        """Rules may wait for paperwork: not about subjects who are being observed, and not in a flood."""
+        return not lookup.get("subject.watched") and len(state.waiting) < MAX_WAITING
+
+    def _wait(self, rule: Rule, group: Group, lookup: Lookup, state: Windows, src: int, name: str, hit: Hit) -> None:
+        if rule.suppress_ms or (isinstance(rule, Correlation) and not KINDS[rule.type].single):
+            same = [each for each in state.waiting if each.name == name]
+            if len(same) >= MAX_WAITING_EACH:
+                state.waiting = [each for each in state.waiting if each is not same[-1]]
+        entries, due = list(hit.inside[-MAX_RECENT:]), lookup["ts"] + rule.grace_ms
+        slim, amount = self._slim(lookup), float(hit.amount)
+        state.waiting.append(
+            Waiting(due, src, name, list(group), slim, entries, amount, hit.end, hit.reason, self.version)
+        )
+
+    def _slim(self, lookup: Lookup) -> dict[str, Any]:
+        return {name: _short(lookup[name]) for name in self._kept if name in lookup}
+
+    def _decide_one(self, key: str, state: Windows, waiting: Waiting, src: int, explained: Explained) -> list[Firing]:
+        if not waiting.name:
+            return self._decide_matches(key, state, waiting, src, explained)
+        rule = self._by_print.get(waiting.name.partition("\x1f")[0])
+        lookup = waiting.lookup
+
+        def gone(entry: Entry) -> bool:
+            return explained(entry.actor, entry.subject, entry.ts, lookup["ts"] + rule.grace_ms)  # type: ignore[union-attr]
+
+        if not isinstance(rule, Correlation):
+            return []  # the rule has changed or gone since
+        firing = _decide_correlation(rule, state, waiting, gone)
+        if firing is None:
+            return []
+        above = [
+            each
+            for plan in ((self._of_actor,) if key.startswith("actor/") else self._joined)
+            for each in self._run(plan, key, [rule.id], lookup, state, src, [])
+        ]
+        return [firing, *above] if rule.alerts and key_is_of(fields_of(rule), key) else above
+
+    def _decide_matches(
+        self, key: str, state: Windows, waiting: Waiting, src: int, explained: Explained
+    ) -> list[Firing]:
+        """The detections that matched a lookup for which no paperwork came, as if they matched now."""
+        lookup = {name: value for name, value in waiting.lookup.items() if name != _NAMES}
+        ts, subject = lookup["ts"], lookup.get("subject.id")
+        matches = []
+        for mark in waiting.lookup[_NAMES]:
+            rule = self._by_print.get(mark)
+            if isinstance(rule, Detection) and not explained(lookup[ACTOR], subject, ts, ts + rule.grace_ms):
+                matches.append(rule)
+        return self._matched(key, matches, lookup, state, src)[0] if matches else []
 
 
-def _once(by_base: dict[str, list[Correlation]], matches: Sequence[Detection]) -> list[Correlation]:
-    """The correlations over any of the matches, each once however many of its detections match."""
-    found = {rule.id: rule for match in matches for rule in by_base.get(match.id, ())}
-    return [found[name] for name in sorted(found)]
+def is_due(waiting: Waiting, src: int, reached: int) -> bool:
+    """Whether what waits can be decided."""
+    return waiting.src == src and waiting.due < reached
 
 
-def partition_key(group: Sequence[tuple[str, str]]) -> str:
-    """The partition key of a group that is not an actor's."""
-    kind = ",".join(field.removesuffix(".id") for field, _ in group)
-    return f"{kind}/{'|'.join(value for _, value in group)}"
+def _alone(rule: Detection, lookup: Lookup, state: Windows) -> list[Firing]:
+    """The alert of a detection by itself, unless one about the same actor keeps it quiet."""
+    if not rule.suppress_ms:
+        return [of_detection(rule, lookup)]
+    hush = _hush_of(rule, state)
+    if is_quiet(rule, hush.fired, Window(lookup["ts"], lookup["ts"], 0, 0)):
+        hush.hushed += 1
+        return []
+    return [of_detection(rule, lookup, _note(rule, hush, lookup["ts"]))]
 
 
-#: Windows a key may have before those longest without a lookup are dropped.
-_MAX_WINDOWS = 400
+def _hush_of(rule: Detection, state: Windows) -> Hush:
+    hush = state.windows.setdefault(rule.fingerprint, Hush())
+    assert isinstance(hush, Hush)
+    return hush
 
 
-def _forget(windows: dict[str, Window]) -> None:
-    """Keep the number of groups under one key bounded: an actor meets ever new subjects."""
-    if len(windows) > _MAX_WINDOWS:
-        newest = sorted(windows, key=lambda name: (windows[name].entries[-1].ts, name))
-        for name in newest[: len(windows) // 4]:
-            del windows[name]
+def _note(rule: Detection, hush: Hush, ts: int) -> int:
+    note_fired(rule, hush.fired, ts)
+    suppressed, hush.hushed = hush.hushed, 0
+    return suppressed
 
 
-def _stateless(rule: Detection, lookup: Lookup) -> Firing:
-    subject = lookup.get("subject.id")
-    return Firing(
-        rule=rule,
-        group=((_ACTOR, lookup[_ACTOR]),),
-        trigger=f"{lookup['system']}/{lookup['id']}",
-        ts=lookup["ts"],
-        time=lookup["time"],
-        actors=[lookup[_ACTOR]],
-        subjects=[subject] if subject is not None else [],
-        events=[lookup["id"]],
-        count=1,
-        reasons=[rule.title, *([rule.description] if rule.description else [])],
-    )
+def _decide_correlation(
+    rule: Correlation, state: Windows, waiting: Waiting, gone: Callable[[Entry], bool]
+) -> Firing | None:
+    kind, window, lookup = KINDS[rule.type], state.windows.get(waiting.name), waiting.lookup
+    if window is None:
+        return None
+    group = tuple((name, value) for name, value in waiting.group)
+    if not isinstance(kind, Absence) and kind.quiet(rule, window, waiting):
+        if rule.suppress_ms:
+            kind.hush(rule, window, group)
+        return None
+    explained = [entry for entry in kind.asked(rule, window, waiting) if gone(entry)]
+    if explained:
+        for each in (waiting, *(other for other in state.waiting if other.name == waiting.name)):
+            kind.strike(rule, window, each, explained)
+    hit = kind.again(rule, window, waiting, explained)
+    if hit is None:
+        return None
+    if isinstance(kind, Absence) and kind.quiet(rule, window, waiting):
+        kind.hush(rule, window, group)
+        return None
+    hit = hit if hit.inside else hit._replace(inside=[entry_of(lookup, None)])
+    return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
+
+
+def _by_group(
+    plan: Plan, rule: Correlation, positions: Mapping[str, int], key: str, names: Sequence[str], lookup: Lookup
+) -> list[tuple[Group, tuple[int, ...]]]:
+    """The groups that a lookup belongs to (one, unless aliases tell matches apart), with the positions that matched."""
+    found: dict[Group, set[int]] = {}
+    for name in names:
+        if plan.fields != ACTOR_FIELDS and plan.key_of(rule, name, lookup) != key:
+            continue
+        group = group_values(rule, lookup, name)
+        if group is not None:
+            found.setdefault(group, set()).add(positions[name])
+    return [(group, tuple(sorted(found[group]))) for group in found]
+
+
+def _window_name(plan: Plan, rule: Correlation, group: Group) -> str:
+    """The name of a group's window under its key: what the key says already is left out."""
+    if rule.peer is not None:
+        return rule.fingerprint
+    rest = [value for name, value in group if name not in plan.fields]
+    if len(rest) > 1:
+        rest = [value.replace("\x1a", "\x1a\x1a").replace("\x1f", "\x1as") for value in rest]
+    return "\x1f".join((rule.fingerprint, *rest))
+
+
+def _short(value: Any) -> Any:
+    """A value as it is kept while an alert waits; what it groups by and counts as stays the same."""
+    if type(value) is str:
+        return brief(value)
+    if type(value) is list and (len(value) > 20 or any(type(item) is str and len(item) > MAX_VALUE for item in value)):
+        return text_of_group(value)
+    return value

@@ -79,6 +79,8 @@ class Subject:
     text: str
     owner: str | None = None
     address: str | None = None
+    street: str | None = None
+    number: int | None = None
     tags: list[str] = field(default_factory=list)
 
 
@@ -149,7 +151,13 @@ def people(rng: Random, areas: tuple[str, ...], homes: int) -> Population:
 
 def _home(land: Population, rng: Random, index: int, area: str, numbers: list[int]) -> None:
     street = STREETS[(index // 40) % len(STREETS)]
-    home = land.add(Subject(f"a{index:06d}", "address", area, f"{street} {index % 40 + 1} {area}"))
+    door = index % 40 + 1
+    # A street of this name there is in every village.
+    place = Subject(
+        f"a{index:06d}", "address", area, f"{street} {door} {area}", street=f"{street} {index // 320} {area}"
+    )
+    place.number = door
+    home = land.add(place)
     surname = pick(rng, SURNAMES)
     here = land.residents[home.id] = []
     for _ in range(1 + int(rng.random() * 3.8)):

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from monitor.simulate.casework import Case
+from monitor.simulate.casework import Case, Dispatch
 from monitor.simulate.chance import coin
 from monitor.simulate.force import Actor
+from monitor.simulate.work import Workday
 from monitor.simulate.world import World
 
 Record = dict[str, Any]
@@ -88,6 +89,8 @@ def _subjects(world: World) -> Iterator[Record]:
             record["owner"] = subject.owner
         if subject.address is not None:
             record["address"] = subject.address
+        if subject.street is not None:
+            record |= {"street": subject.street, "number": subject.number}
         record["tags"] = list(subject.tags)
         yield record
     for case in world.casework.cases:
@@ -121,7 +124,7 @@ def _day(world: World, day: int) -> Iterator[Record]:
             }
     for case in world.batches(day):
         yield _case(world, case)
-    for dispatch in world.dispatches(day):
+    for dispatch in (*world.dispatches(day), *_reports(world, day)):
         yield {
             "record": "dispatch",
             "id": dispatch.id,
@@ -132,3 +135,10 @@ def _day(world: World, day: int) -> Iterator[Record]:
             "from": _text(world, dispatch.begin),
             "to": _text(world, dispatch.end),
         }
+
+
+def _reports(world: World, day: int) -> list[Dispatch]:
+    """What the day's work left in the records afterwards. It takes the work itself to know, so that is done once more."""
+    workday = Workday(world, day)
+    workday.run()
+    return workday.reports

@@ -36,6 +36,8 @@ MISTYPED_PLATE = 0.02  # of searches
 AFTERCARE = 0.015  # tasks on a case that was closed
 TEACHING = 0.004
 OTHER_AREA = 0.06
+# Most of that work is written up afterwards: a stop, a report at the counter. By when, and what share of it.
+WRITTEN_UP = ((0.58, 5 * MINUTE, HOUR), (0.86, HOUR, 9 * HOUR), (0.94, 9 * HOUR, 23 * HOUR))
 
 
 class Workday:
@@ -49,6 +51,8 @@ class Workday:
         self.day = day
         self.rng: Random = stream(world.seed, "work", day)
         self.drafts: list[Draft] = []
+        #: What was written up afterwards, as records of tasks that began later than their lookups.
+        self.reports: list[Dispatch] = []
         self._sent: dict[str, list[Dispatch]] = {}
         self._piles: dict[str, Case] = {}
         self._team: dict[str, list[Case]] = {}
@@ -66,6 +70,11 @@ class Workday:
             if shift is not None:
                 Desk(self, actor, shift).work()
         return self.drafts
+
+    def write_up(self, actor: Actor, area: str, subjects: list[str], begin: int) -> None:
+        """File a report, from `begin` (ms) on, about subjects that were looked up before."""
+        ident = f"r-{self.world.timeline.stamp(self.day)}-{len(self.reports) + 1:05d}"
+        self.reports.append(Dispatch(ident, actor.unit, area, [actor.id], subjects, begin, begin + 10 * MINUTE))
 
     def team(self, actor: Actor, ms: int) -> list[Case]:
         """The unit's open cases, asked for once a unit."""
@@ -225,7 +234,13 @@ class Desk:
             chain.append(subject.owner)
         elif subject.kind == "person" and rng.random() < 0.35:
             chain += [other.id for other in self.world.land.around(subject.id)[:1]]
-        self.series(self._moment(), chain, purpose)
+        moment = self._moment()
+        self.series(moment, chain, purpose)
+        draw = rng.random()
+        for share, soonest, latest in WRITTEN_UP:
+            if draw < share:
+                self.day.write_up(actor, area, chain, moment + int(rng.uniform(soonest, latest)))
+                break
 
     def _walk_in(self, area: str) -> Subject:
         rng, trade, land = self.rng, self.actor.trade.name, self.world.land

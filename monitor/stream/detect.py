@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from monitor import alerts
-from monitor.detector import BadState, Detector, KeyState, load_state, peer_group_of, save_state
+from monitor.detector import JOINED, BadState, Detector, KeyState, is_waiting, load_state, peer_group_of, save_state
 from monitor.model import FEATURES as MODEL_FEATURES
-from monitor.order import Merger
+from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
+from monitor.stream.due import Due
 from monitor.stream.tables import Table
-from monitor.stream.topics import ALERTS, FEATURES, TICK, partition_of
+from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of
 
 #: What the alert of a model needs of a lookup.
 _SLIM = ("id", "time", "ts", "system", "actor.id", "subject.id")
@@ -42,12 +43,22 @@ class Written:
 class Detect:
     """One partition of ``lookup.keyed.v1``."""
 
-    def __init__(self, partition: int, partitions: int, table: Table, detector: Detector) -> None:
+    def __init__(
+        self, partition: int, partitions: int, table: Table, detector_of: Callable[[str], Detector], version: str = ""
+    ) -> None:
+        """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another."""
         self.partition = partition
         self.partitions = partitions
         self._table = table
-        self._detector = detector
+        self._detector_of = detector_of
+        self._version = version
         self._states: dict[str, KeyState] = {}
+        self._due = Due()
+        for key, data in table.values.items():
+            if is_waiting(data):
+                self._note_waiting(key, load_state(data))
+        #: How far the event time of each source partition has come, also while it is idle.
+        self._passed: dict[int, int] = {}
         self._merger: Merger[tuple[str, bytes, Chunk]] = Merger((src,) for src in range(partitions))
 
     @property
@@ -62,6 +73,8 @@ class Detect:
         for record in records:
             if record.key == TICK:
                 self._tick(record, written)
+            elif record.key == SWITCH:
+                self._version = record.value.decode()
             elif record.key.startswith(b"actor/"):
                 self._count(record.key.decode(), orjson.loads(record.value), written)
             else:
@@ -69,35 +82,60 @@ class Detect:
         for _, (key, value, origin) in self._merger.ready():
             origin.waiting -= 1
             self._count(key, orjson.loads(value), written)
+        if len(self._passed) == self.partitions:
+            self._decide(JOINED, min(self._passed.values()), last.timestamp, written)
         changes = [(key, save_state(state)) for key, state in self._states.items()]
         self._states = {}
         written.out += self._table.change(last.offset, changes, last.timestamp)
         return written
 
     def _hold(self, record: Any, chunk: Chunk) -> None:
-        reached, src, off, _ = orjson.loads(record.value)["@"]
+        reached, src, off, *_ = orjson.loads(record.value)["@"]
         chunk.waiting += 1
         self._merger.push((src,), (reached, src, off), (record.key.decode(), record.value, chunk))
 
     def _tick(self, record: Any, written: Written) -> None:
-        src, reached = orjson.loads(record.value)
+        src, reached, *passed = orjson.loads(record.value)
         self._merger.advance((src,), reached)
+        now = passed[0] if passed else reached
+        if now != IDLE:
+            self._passed[src] = max(now, self._passed.get(src, 0))
+            self._decide(src, now, record.timestamp, written)
         value = orjson.dumps((self.partition, src, reached))
         written.out += [Out(FEATURES, part, TICK, value, record.timestamp) for part in range(self.partitions)]
 
-    def _count(self, key: str, lookup: dict[str, Any], written: Written) -> None:
-        place = lookup.pop("@")
-        _, src, off, received = place
-        outcome = self._detector.step(key, self._state(key, written), lookup, src, off)
-        for alert in outcome.alerts:
+    def _decide(self, src: int, now: int, received: int, written: Written) -> None:
+        """Decide what has waited for this time of the source, whether or not a lookup of its key comes."""
+        for key in self._due.until(src, now):
+            state = self._state(key, written)
+            self._write_alerts(self._detector_of(self._version).advance(key, state, src, now), received, written)
+            self._note_waiting(key, state)
+
+    def _note_waiting(self, key: str, state: KeyState) -> None:
+        for waiting in state.waiting:
+            self._due.add(waiting.src, waiting.due, key)
+
+    def _write_alerts(self, made: Iterable[alerts.Alert], received: int, written: Written) -> None:
+        for alert in made:
             written.alerts.append((alert, received))
             written.out.append(alert_out(alert, self.partitions, received))
+
+    def _count(self, key: str, lookup: dict[str, Any], written: Written) -> None:
+        place = lookup.pop("@")
+        reached, src, off, received, version = place
+        state = self._state(key, written)
+        outcome = self._detector_of(version).step(key, state, lookup, src, off, reached)
+        if state.waiting:
+            # At once: the tick that it waits for may be in this very chunk.
+            self._note_waiting(key, state)
+        self._write_alerts(outcome.alerts, received, written)
         if key.startswith("actor/"):
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1
         if outcome.features is not None:
             group = peer_group_of(lookup)
             slim = {name: lookup[name] for name in _SLIM if lookup.get(name) is not None}
-            value = orjson.dumps((self.partition, place, slim, [outcome.features[name] for name in MODEL_FEATURES]))
+            vector = [outcome.features[name] for name in MODEL_FEATURES]
+            value = orjson.dumps((self.partition, place, slim, vector, outcome.anomalies))
             written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
 
     def _state(self, key: str, written: Written) -> KeyState:

@@ -5,48 +5,90 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import orjson
 
 from monitor import events
 from monitor.enrich import enrich
 from monitor.order import IDLE
 from monitor.reference import Reference
-from monitor.rules import RuleSet
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
-from monitor.stream.topics import DLQ, KEYED, TICK, partition_of
+from monitor.stream.topics import DLQ, KEYED, SWITCH, TICK, partition_of
+from monitor.stream.versions import Packs, UnknownPack, version_in
 
 _STATE_KEY = "reached"
+
+
+class IntakeState(msgspec.Struct):
+    """What intake keeps of a source partition. ``position`` is the last offset whose output Kafka has acknowledged.
+
+    ``reached`` is the newest event time so far, in milliseconds since the epoch: the first part of every lookup's place.
+    ``rules`` is the version by which lookups are judged now.
+    """
+
+    position: int = -1
+    reached: int = 0
+    rules: str | None = None
+
+
+def load_state(saved: bytes | None) -> IntakeState:
+    """The state of a table's value; the version before kept the newest time alone, as a number."""
+    if saved is None:
+        return IntakeState()
+    if saved[:1] != b"{":
+        return IntakeState(reached=int(saved))
+    return msgspec.json.decode(saved, type=IntakeState)
 
 
 class Intake:
     """The intake of one partition of ``lookup.events.v1``."""
 
-    def __init__(self, partition: int, partitions: int, table: Table, reference: Reference, rules: RuleSet) -> None:
+    def __init__(self, partition: int, partitions: int, table: Table, reference: Reference, packs: Packs) -> None:
         self.partition = partition
         self.partitions = partitions
         self.reference = reference
-        self.rules = rules
+        self._packs = packs
         self._table = table
-        saved = table.get(_STATE_KEY)
-        #: The newest event time so far, in milliseconds since the epoch: the first part of every lookup's place.
-        self.reached: int = orjson.loads(saved) if saved is not None else 0
+        self._state = load_state(table.get(_STATE_KEY))
         self.refused: list[str] = []
         self.lateness_ms: list[int] = []
 
-    def process(self, records: Iterable[Any]) -> list[Out]:
-        """Turn a chunk into what has to be written: keyed lookups, refused messages, ticks and the intake's own state."""
+    @property
+    def reached(self) -> int:
+        """The newest event time so far, in milliseconds since the epoch."""
+        return self._state.reached
+
+    @property
+    def version(self) -> str:
+        """The version of the rules by which lookups are judged now: the last that a control record named."""
+        if self._state.rules is None:
+            self._state.rules = self._packs.current or ""
+        return self._state.rules
+
+    def process(self, records: Iterable[Any]) -> tuple[list[Out], list[Out]]:
+        """Turn a chunk into what has to be written: first keyed lookups, refused messages and ticks; then the state.
+
+        The state must be written only when Kafka has acknowledged all else: it says that it has.
+        """
         self.refused, self.lateness_ms = [], []
         out: list[Out] = []
         last = None
         for last in records:
-            self._take(last, out)
-        if last is not None:
-            out += self.tick(self.reached, last.timestamp)
-            out += self._table.change(last.offset, [(_STATE_KEY, orjson.dumps(self.reached))], last.timestamp)
-        return out
+            if last.offset > self._state.position:
+                self._take(last, out)
+        if last is None:
+            return [], []
+        out += self.tick(self.reached, last.timestamp)
+        self._state.position = max(self._state.position, last.offset)
+        kept = [(_STATE_KEY, msgspec.json.encode(self._state))]
+        return out, self._table.change(last.offset, kept, last.timestamp)
 
     def _take(self, record: Any, out: list[Out]) -> None:
+        version = version_in(record) if record.headers else None
+        if version is not None:
+            self._switch(version, record, out)
+            return
         try:
             lookup = events.decode(record.value, received_ms=record.timestamp, headers=record.headers)
             lookup = enrich(lookup, self.reference)
@@ -59,13 +101,24 @@ class Intake:
             self.lateness_ms.append(record.timestamp - lookup["ts"])
             out += keyed
 
+    def _switch(self, version: str, record: Any, out: list[Out]) -> None:
+        """From here on lookups are judged by another version of the rules; whoever detects is told to have it ready."""
+        try:
+            self._packs.rules(version)
+        except UnknownPack:
+            self._refuse(record, "unknown-rules", "no such version was deployed", out)
+            return
+        self._state.rules = version
+        value = version.encode()
+        out += [Out(KEYED, partition, SWITCH, value, record.timestamp) for partition in range(self.partitions)]
+
     def _keyed(self, lookup: dict[str, Any], record: Any) -> list[Out]:
-        reached = max(self.reached, lookup["ts"])
-        lookup["@"] = (reached, self.partition, record.offset, record.timestamp)
+        reached, version = max(self.reached, lookup["ts"]), self.version
+        lookup["@"] = (reached, self.partition, record.offset, record.timestamp, version)
         value = orjson.dumps(lookup)
-        keys = [f"actor/{lookup['actor.id']}", *self.rules.partition_keys(lookup)]
+        keys = [f"actor/{lookup['actor.id']}", *self._packs.rules(version).partition_keys(lookup)]
         out = [Out(KEYED, partition_of(key, self.partitions), key.encode(), value, record.timestamp) for key in keys]
-        self.reached = reached
+        self._state.reached = reached
         return out
 
     def _refuse(self, record: Any, reason: str, detail: str, out: list[Out]) -> None:
@@ -86,6 +139,10 @@ class Intake:
         value = orjson.dumps((self.partition, reached))
         return [Out(KEYED, partition, TICK, value, timestamp) for partition in range(self.partitions)]
 
-    def idle(self, timestamp: int) -> list[Out]:
-        """Tell every keyed partition that this source partition has nothing more for now and holds nobody back."""
-        return self.tick(IDLE, timestamp)
+    def idle(self, timestamp: int, quiet_ms: int = 0) -> list[Out]:
+        """Tell every keyed partition that this source partition has nothing more for now and holds nobody back.
+
+        Its event time goes on meanwhile: by ``quiet_ms``, for which it has had nothing to read.
+        """
+        value = orjson.dumps((self.partition, IDLE, self.reached + quiet_ms))
+        return [Out(KEYED, partition, TICK, value, timestamp) for partition in range(self.partitions)]

@@ -42,7 +42,7 @@ async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = serve(settings, metrics, worker.readiness)
+    server = serve(settings, metrics, worker.readiness, lambda: f"rules: {worker.version}\n")
     print(f"worker: metrics at http://{settings.metrics_host}:{server.server_port}/metrics", flush=True)
     app = worker.app
     app.finalize()

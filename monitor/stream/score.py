@@ -9,12 +9,15 @@ import msgspec
 import orjson
 
 from monitor import alerts
-from monitor.model import FEATURES, PeerModel, top_features
+from monitor.model import FEATURES, PeerModel
 from monitor.order import Merger, Place
+from monitor.rules import RuleSet
+from monitor.scoring import score_lookup
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Written, alert_out
 from monitor.stream.tables import Table
 from monitor.stream.topics import TICK
+from monitor.stream.versions import Packs
 
 
 class GroupState(msgspec.Struct, array_like=True):
@@ -31,23 +34,23 @@ class Group:
         self.model = model
         self.at = at
 
-    def step(self, place: Place, slim: dict[str, Any], features: dict[str, float]) -> alerts.Alert | None:
-        """Score and learn one lookup; one that was learned before (redelivered) gives ``None``."""
+    def step(
+        self, place: Place, slim: dict[str, Any], features: dict[str, float], anomalies: Sequence[str], rules: RuleSet
+    ) -> list[alerts.Alert]:
+        """Score and learn one lookup; one that was learned before (redelivered) gives no alert."""
         _, src, off = place
         if off <= self.at.get(src, -1):
-            return None
+            return []
         self.at[src] = off
-        scored = self.model.step(slim["actor.id"], slim["ts"], features)
-        if scored is None or not scored.alert:
-            return None
-        return alerts.from_model(slim, scored.score, top_features(self.model, features))
+        return score_lookup(self.model, slim, features, anomalies, rules)
 
 
 class Score:
     """One partition of ``lookup.features.v1``."""
 
-    def __init__(self, partitions: int, table: Table, quantile: float) -> None:
+    def __init__(self, partitions: int, table: Table, quantile: float, packs: Packs) -> None:
         self.partitions = partitions
+        self._packs = packs
         self._table = table
         self._quantile = quantile
         self._groups: dict[str, Group] = {}
@@ -73,16 +76,15 @@ class Score:
                 # Left in the topic by a version with other features: it cannot be scored, and must not stop what can.
                 written.bad_states += 1
                 continue
-            reached, src, off, _ = content[1]
+            reached, src, off, *_ = content[1]
             chunk.waiting += 1
             chunk.lookups += 1
             self._merger.push((content[0], src), (reached, src, off), (record.key.decode(), content, chunk))
-        for place, (name, (_, (_, _, _, received), slim, features), origin) in self._merger.ready():
+        for place, (name, (_, (*_, received, version), slim, features, anomalies), origin) in self._merger.ready():
             origin.waiting -= 1
             self._changed.add(name)
             vector = dict(zip(FEATURES, features, strict=True))
-            alert = self._group(name, written).step(place, slim, vector)
-            if alert is not None:
+            for alert in self._group(name, written).step(place, slim, vector, anomalies, self._packs.rules(version)):
                 written.alerts.append((alert, received))
                 written.out.append(alert_out(alert, self.partitions, received))
         return written

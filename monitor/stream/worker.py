@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import faust
@@ -19,16 +22,21 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from monitor.detector import Detector
+from monitor.enrich import explains_later
 from monitor.metrics import Metrics
-from monitor.rules import RuleSet
+from monitor.rules import RuleSet, load_texts
+from monitor.rules.load import version_of
 from monitor.settings import Settings
 from monitor.stream import tables, topics
 from monitor.stream.app import add_agent, new_app
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.feed import ReferenceFeed
+from monitor.stream.folder import RuleFolder
 from monitor.stream.intake import Intake
+from monitor.stream.packs import PackFeed
 from monitor.stream.score import Score
+from monitor.stream.versions import Files, UnknownPack, pack_records, switch_records, version_in
 
 log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
@@ -50,9 +58,12 @@ class Worker:
         self._detects: dict[int, tuple[Detect, list[Chunk]]] = {}
         self._scores: dict[int, tuple[Score, list[Chunk]]] = {}
         self._snapshots: dict[int, tuple[int, int]] = {}
+        self._saving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._quiet_since: dict[int, float] = {}
         self._told_idle: dict[int, float] = {}
-        self._detector = Detector(rules)
+        self._detectors: dict[str, Detector] = {}
+        self._folder = RuleFolder(settings.rules)
+        self.version = ""
         self._troubled_since: float | None = None
         self._progressed = time.monotonic()
         self._lagging: set[TP] = set()
@@ -63,6 +74,7 @@ class Worker:
         app.task(self._start)
         app.timer(interval=self.settings.snapshot_interval)(self._save_models)
         app.timer(interval=min(1.0, self.settings.idle_after))(self._tell_idle)
+        app.timer(interval=self.settings.rules_interval)(self._look_for_rules)
         for topic, handle in (
             (topics.EVENTS, self._intake),
             (topics.KEYED, self._detect),
@@ -90,6 +102,9 @@ class Worker:
         await self._writer.start()
         self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
         await self._feed.start()
+        self._packs = PackFeed(self.settings.bootstrap, self._load_pack)
+        await self._packs.start()
+        await self._deploy_at_start()
         # The reference data stays; without this the garbage collector would walk all of it again and again.
         gc.collect()
         gc.freeze()
@@ -107,6 +122,7 @@ class Worker:
         if self.ready:
             self.ready = False
             await self._feed.stop()
+            await self._packs.stop()
             await self._writer.stop()
 
     async def _revoked(self, app: faust.App, revoked: set[TP], **_: Any) -> None:
@@ -130,15 +146,83 @@ class Worker:
         )
         return table
 
-    async def _intake(self, event: Any) -> None:
-        partition = event.message.partition
+    def _load_pack(self, files: Files) -> RuleSet:
+        rules = load_texts(files, self._feed.reference.lists).rules
+        for rule in rules.by_id.values():
+            self.metrics.alerts.labels(rule.id, rule.level)
+        return rules
+
+    def _detector_of(self, version: str) -> Detector:
+        detector = self._detectors.get(version)
+        if detector is None:
+            explained = partial(explains_later, self._feed.reference)
+            rules_of = self._packs.rules
+            detector = self._detectors[version] = Detector(rules_of(version), explained, rules_of=rules_of)
+        return detector
+
+    async def _until_known(self, version: str) -> None:
+        """A control record may come before this worker has read the pack it names."""
+        with suppress(UnknownPack):
+            await self._packs.ensure(version)
+
+    def _show_version(self, version: str) -> None:
+        if version != self.version:
+            self.version = version
+            self.metrics.show_rules(version)
+            log.info("rules", version=version)
+
+    async def _deploy_at_start(self) -> None:
+        """The first worker of all brings the rules of its folder; a later one only if its folder has others, without a flaw."""
+        files = self._folder.read()
+        if self._packs.current is None:
+            await self._deploy(files, is_first=True)
+        elif version_of(files) != self._packs.current:
+            await self._offer(files)
+        self._show_version(self._packs.current or version_of(files))
+
+    async def _look_for_rules(self) -> None:
+        """Rules that were changed in the folder are deployed; a pack with a flaw is refused, and what runs goes on."""
+        if self.ready and not self.app.rebalancing and self._folder.has_changed():
+            files = self._folder.read()
+            if version_of(files) != self._packs.current:
+                await self._offer(files)
+
+    async def _offer(self, files: Files) -> None:
+        problems = load_texts(files, self._feed.reference.lists).problems
+        self.metrics.rule_problems.set(len(problems))
+        if problems:
+            self.metrics.rules_refused.inc()
+            log.error("rules refused; those that run stay", problems=len(problems), first=str(problems[0]))
+            return
+        await self._deploy(files, is_first=False)
+
+    async def _deploy(self, files: Files, is_first: bool) -> None:
+        now = int(time.time() * 1000)
+        version, pack = pack_records(files, now)
+        await self._write("intake", pack)
+        switch = switch_records(version, self.partitions, now)
+        # Nothing has been read before the first version, so it needs no place in the log from which it counts.
+        await self._write("intake", switch[:1] if is_first else switch)
+        await self._packs.ensure(version)
+
+    async def _intake_of(self, partition: int) -> Intake:
         intake = self._intakes.get(partition)
         if intake is None:
             table = await self._load("intake", topics.INTAKE_STATE, partition)
-            intake = Intake(partition, self.partitions, table, self._feed.reference, self.rules)
+            intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs)
             self._intakes[partition] = intake
-        out = intake.process(event.message.value)
+        return intake
+
+    async def _intake(self, event: Any) -> None:
+        partition = event.message.partition
+        intake = await self._intake_of(partition)
+        for version in {version_in(record) for record in event.message.value if record.headers} - {None}:
+            await self._until_known(str(version))
+        out, state = intake.process(event.message.value)
         await self._write("intake", out)
+        # Only now: the state says that Kafka has acknowledged all that was made of the chunk.
+        await self._write("intake", state)
+        self._show_version(intake.version)
         for reason in intake.refused:
             self.metrics.dlq.labels(reason).inc()
         self.metrics.events.labels("refused").inc(len(intake.refused))
@@ -153,11 +237,14 @@ class Worker:
         partition = event.message.partition
         if partition not in self._detects:
             table = await self._load("detect", topics.DETECT_STATE, partition)
-            self._detects[partition] = Detect(partition, self.partitions, table, self._detector), []
+            version = self._packs.current or ""
+            self._detects[partition] = Detect(partition, self.partitions, table, self._detector_of, version), []
         detect, chunks = self._detects[partition]
         chunk = Chunk(event)
         chunks.append(chunk)
         records = event.message.value
+        for version in {record.value for record in records if record.key == topics.SWITCH}:
+            await self._until_known(version.decode())
         began = time.perf_counter()
         written = detect.process(records, chunk)
         _forget_records(event)
@@ -174,7 +261,7 @@ class Worker:
         partition = event.message.partition
         if partition not in self._scores:
             table = await self._load("score", topics.SCORE_STATE, partition)
-            self._scores[partition] = Score(self.partitions, table, self.settings.quantile), []
+            self._scores[partition] = Score(self.partitions, table, self.settings.quantile, self._packs), []
         score, chunks = self._scores[partition]
         chunk = Chunk(event)
         chunks.append(chunk)
@@ -191,19 +278,24 @@ class Worker:
         if len(chunks) >= 20:
             await self._snapshot(partition)
 
-    async def _snapshot(self, partition: int) -> None:
-        """Save the models of a partition, then acknowledge what they have learned."""
-        at = self._snapshots.pop(partition, None)
-        if at is None or partition not in self._scores:
-            return
-        score, chunks = self._scores[partition]
-        saved = len(chunks)
-        out = score.snapshot(*at)
-        done = [chunk for chunk in chunks[:saved] if chunk.waiting == 0]
-        await self._write("score", out)
-        for chunk in done:
-            chunk.handle.ack()
-        chunks[:] = [chunk for chunk in chunks if chunk not in done]
+    async def _snapshot(self, partition: int) -> list[Chunk]:
+        """Save the models of a partition, then acknowledge what they have learned; return those chunks.
+
+        One at a time: a later snapshot holds only what has changed since, so it must not be acknowledged before an earlier one.
+        """
+        async with self._saving[partition]:
+            at = self._snapshots.pop(partition, None)
+            if at is None or partition not in self._scores:
+                return []
+            score, chunks = self._scores[partition]
+            saved = len(chunks)
+            out = score.snapshot(*at)
+            done = [chunk for chunk in chunks[:saved] if chunk.waiting == 0]
+            await self._write("score", out)
+            for chunk in done:
+                chunk.handle.ack()
+            chunks[:] = [chunk for chunk in chunks if chunk not in done]
+            return done
 
     def _count_alerts(self, written: Written) -> None:
         now = time.time()
@@ -246,8 +338,8 @@ class Worker:
                 continue
             self._told_idle[tp.partition] = now
             stamp = int(time.time() * 1000)
-            idle = Intake(tp.partition, self.partitions, tables.Table("", 0), self._feed.reference, self.rules)
-            await self._write("intake", idle.idle(stamp))
+            intake = await self._intake_of(tp.partition)
+            await self._write("intake", intake.idle(stamp, int(quiet * 1000)))
 
     async def _write(self, stage: str, out: list[Out]) -> None:
         await self._until_done(stage, lambda: self._writer.write(out))

@@ -40,7 +40,7 @@ title: Two actors, one subject
 id: 0d3b5a52-5c0e-4c3e-9c56-0f0f4f6f7a11
 correlation:
   type: value_count
-  rules: [any-unexplained]
+  rules: [unexplained]
   group-by: [subject.id]
   timespan: 3d
   condition: {field: actor.id, gte: 2}

@@ -29,7 +29,11 @@ def detection(selection: Any, condition: str = "s", name: str = "base", **more: 
 
 
 def correlation(name: str = "many", generate: bool = False, **body: Any) -> str:
-    """A correlation over ``base``, by actor within an hour unless ``body`` says otherwise (``group_by`` for group-by)."""
+    """A correlation over ``base``, by actor within an hour unless ``body`` says otherwise (``group_by`` for group-by).
+
+    ``suppress`` and ``grace`` stand beside the correlation.
+    """
+    beside = {at: body.pop(at) for at in ("suppress", "grace") if at in body}
     made = {
         "type": "event_count",
         "rules": ["base"],
@@ -39,7 +43,7 @@ def correlation(name: str = "many", generate: bool = False, **body: Any) -> str:
         "generate": generate,
         **body,
     }
-    return orjson.dumps({"title": name, "id": rule_id(name), "name": name, "correlation": made}).decode()
+    return orjson.dumps({"title": name, "id": rule_id(name), "name": name, "correlation": made, **beside}).decode()
 
 
 def report(*texts: str) -> LoadReport:

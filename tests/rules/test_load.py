@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.documents import parse_text
 from monitor.rules import load_texts, read_dir
 from monitor.rules.model import TYPOLOGIES
 from monitor.settings import pack_dir
@@ -75,7 +76,7 @@ def test_a_wrong_detection(text: str, place: str, message: str, hint: str) -> No
     ("old", "new", "place", "message", "hint"),
     [
         ("event_count", "event_cuont", "4:3", "event_cuont", "did you mean event_count?"),
-        ("[a]", "[b]", "5:3", "there is no detection b", "there are"),
+        ("[a]", "[b]", "5:11", "there is no rule b", "there are"),
         ("[a]", "[]", "5:3", "rules is missing", ""),
         ("10m", "10 minutes", "7:3", "timespan 10 minutes is none", "such as 10m"),
         ("10m", "0m", "7:3", "timespan 0m is none", "such as 10m"),
@@ -83,7 +84,7 @@ def test_a_wrong_detection(text: str, place: str, message: str, hint: str) -> No
         ("gte: 3", "gte: many", "9:5", "is not a number", ""),
         ("gte: 3", "gte: true", "9:5", "is not a number", ""),
         ("\n    gte: 3", " {}", "8:3", "no bound", "gte"),
-        ("event_count", "value_count", "8:3", "no field", "different values"),
+        ("event_count", "value_count", "8:3", "no field, which value_count looks at: different values", "subject.id"),
         ("correlation:\n", "correlation: 3\nx:\n", "3:1", "must be a mapping", ""),
     ],
 )
@@ -99,7 +100,7 @@ def test_a_wrong_correlation(old: str, new: str, place: str, message: str, hint:
 def test_the_second_of_two_rules_with_one_id_or_name_is_refused() -> None:
     other = changed(GOOD, "000000000001", "000000000009")
     (problem,) = load_texts({"a.yml": GOOD, "b.yml": other}).problems
-    assert (problem.path, problem.line) == ("b.yml", 2)
+    assert (problem.path, problem.line) == ("b.yml", 3)
     assert "a is used in a.yml already" in problem.message
     (problem,) = load_texts({"a.yml": GOOD, "b.yml": changed(GOOD, "name: a", "name: b")}).problems
     assert "already" in problem.message
@@ -143,14 +144,28 @@ def test_the_pack_is_whole() -> None:
     loaded = load_texts(read_dir(pack_dir()))
     assert loaded.problems == []
     every = [*loaded.rules.detections, *loaded.rules.correlations]
-    alerting = [*(rule for rule in loaded.rules.detections if rule.alerts), *loaded.rules.correlations]
-    assert len(alerting) >= 12
-    assert len({rule.typology for rule in alerting}) >= 8
-    assert all(rule.typology in TYPOLOGIES for rule in every)
-    assert all(rule.playbook and rule.description for rule in alerting)
-    assert {rule.type for rule in loaded.rules.correlations} == {"event_count", "value_count"}
-    for path in read_dir(pack_dir()):
-        assert Path(path).parent.name in TYPOLOGIES
+    alerting = [rule for rule in every if rule.alerts]
+    assert len(alerting) >= 45
+    assert {rule.typology for rule in alerting} == set(TYPOLOGIES)
+    for rule in alerting:
+        assert Path(rule.path).parent.name == rule.typology, rule.path
+        assert rule.playbook, rule.path
+        assert rule.description, rule.path
+        assert rule.tags, rule.path
+        assert rule.falsepositives, rule.path
+    assert {Path(rule.path).parent.name for rule in every if not rule.alerts} == {"base"}, (
+        "what does not alert is a part"
+    )
+    assert len({rule.type for rule in loaded.rules.correlations}) >= 8
+
+
+def test_every_rule_of_the_pack_has_a_positive_and_a_negative_test() -> None:
+    for path, text in read_dir(pack_dir()).items():
+        for document in parse_text(path, text, []):
+            if Path(path).parent.name in TYPOLOGIES:
+                expected = [test["alerts"] for test in document.data["tests"]]
+                assert 0 in expected, path
+                assert [count for count in expected if count], path
 
 
 PACK = sorted(read_dir(pack_dir()).items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from monitor import alerts
 from monitor.backtest import Backtest
 from monitor.detector import Detector
+from monitor.enrich import explains_later
 from monitor.model import scorer
-from monitor.order import IDLE
 from monitor.reference import Reference, decode
 from monitor.rules import load_texts, read_dir
 from monitor.settings import pack_dir
@@ -42,6 +42,7 @@ from monitor.stream.topics import (
     SCORE_STATE,
     partition_of,
 )
+from monitor.stream.versions import Pinned
 
 PARTITIONS = 3
 NOW = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp() * 1000)
@@ -54,7 +55,7 @@ title: Two actors, one subject
 id: 0d3b5a52-5c0e-4c3e-9c56-0f0f4f6f7a11
 correlation:
   type: value_count
-  rules: [any-unexplained]
+  rules: [unexplained]
   group-by: [subject.id]
   timespan: 3d
   condition: {field: actor.id, gte: 2}
@@ -115,9 +116,10 @@ class Process:
     def __init__(self, log: Log, reference: Reference, rules: Any) -> None:
         self.log, self.position = log, dict(log.committed)
         every = range(PARTITIONS)
-        self.intakes = [Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, rules) for p in every]
-        self.detects = [Detect(p, PARTITIONS, log.table(DETECT_STATE, p), Detector(rules)) for p in every]
-        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE) for p in every]
+        self.intakes = [Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, Pinned(rules)) for p in every]
+        detector = Detector(rules, partial(explains_later, reference))
+        self.detects = [Detect(p, PARTITIONS, log.table(DETECT_STATE, p), lambda _: detector) for p in every]
+        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE, Pinned(rules)) for p in every]
         self.chunks: defaultdict[tuple[str, int], list[Chunk]] = defaultdict(list)
 
     def take(self, topic: str, partition: int, size: int) -> bool:
@@ -131,7 +133,9 @@ class Process:
         chunks = self.chunks[topic, partition]
         chunks.append(chunk)
         if topic == EVENTS:
-            self.log.write(self.intakes[partition].process(records))
+            out, state = self.intakes[partition].process(records)
+            self.log.write(out)
+            self.log.write(state)
         elif topic == KEYED:
             self.log.write(self.detects[partition].process(records, chunk).out)
         else:
@@ -146,7 +150,7 @@ class Process:
         """Go on until nothing is left, then say that the sources are idle, and finish that too."""
         self.drain(size)
         for intake in self.intakes:
-            self.log.write(intake.tick(IDLE, NOW))
+            self.log.write(intake.idle(NOW))
         self.drain(size)
 
     def drain(self, size: int) -> None:

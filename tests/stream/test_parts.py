@@ -18,11 +18,12 @@ from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Detect
-from monitor.stream.intake import Intake
+from monitor.stream.intake import Intake, load_state
 from monitor.stream.score import Score
 from monitor.stream.tables import Table
-from monitor.stream.topics import DETECT_STATE, DLQ, EVENTS, KEYED, TICK, partition_of, topics_of
+from monitor.stream.topics import DETECT_STATE, DLQ, EVENTS, KEYED, RULES, SWITCH, TICK, partition_of, topics_of
 from monitor.stream.transport import ChunkConsumer
+from monitor.stream.versions import CONTROL, Pinned, UnknownPack, decode, pack_records, switch_records, version_in
 from tests.samples import BAD, GOOD, NOW, reference
 
 PART = TP(EVENTS, 0)
@@ -100,12 +101,12 @@ def record(value: bytes | None, offset: int, key: bytes | None = b"o-1") -> Any:
 
 
 def intake(known: Any = None, rules: Any = None) -> Intake:
-    return Intake(1, 4, Table("state", 1), known or reference(), rules or RuleSet())
+    return Intake(1, 4, Table("state", 1), known or reference(), Pinned(rules or RuleSet()))
 
 
 def test_intake_writes_every_message_somewhere() -> None:
     raws = [raw for _, raw in BAD] + [orjson.dumps(GOOD)]
-    out = intake().process([record(raw, n) for n, raw in enumerate(raws)])
+    out, _ = intake().process([record(raw, n) for n, raw in enumerate(raws)])
     assert [one.value for one in out if one.topic == DLQ] == [raw for _, raw in BAD]
     (keyed,) = [one for one in out if one.topic == KEYED and one.key != TICK]
     assert keyed.key == b"actor/o-1"
@@ -117,7 +118,7 @@ def test_intake_writes_every_message_somewhere() -> None:
 def test_a_message_we_have_no_answer_for_goes_to_the_dlq(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = intake()
     monkeypatch.setattr(stage.reference, "actors", None)
-    out = stage.process([record(orjson.dumps(GOOD), 0)])
+    out, _ = stage.process([record(orjson.dumps(GOOD), 0)])
     (refused,) = [one for one in out if one.topic == DLQ]
     assert dict(refused.headers)["reason"] == b"internal"
     assert dict(refused.headers)["original.trace"] == b"t"
@@ -127,22 +128,75 @@ def test_a_message_we_have_no_answer_for_goes_to_the_dlq(monkeypatch: pytest.Mon
 def test_the_place_of_a_lookup_never_falls_even_after_a_restart() -> None:
     stage = intake()
     late = orjson.dumps({**GOOD, "time": "2026-11-19T09:15:02+01:00"})
-    out = stage.process([record(orjson.dumps(GOOD), 0), record(late, 1)])
+    out, state = stage.process([record(orjson.dumps(GOOD), 0), record(late, 1)])
     places = [orjson.loads(one.value or b"")["@"] for one in out if one.topic == KEYED and one.key != TICK]
     assert places[0][0] == places[1][0]
     table = Table("state", 1)
-    for one in out:
-        if one.topic == "state":
-            table.restore((one.key or b"").decode(), one.value)
-    again = Intake(1, 4, table, reference(), RuleSet())
+    for one in state:
+        table.restore((one.key or b"").decode(), one.value)
+    again = Intake(1, 4, table, reference(), Pinned(RuleSet()))
     assert again.reached == places[0][0]
+    out, _ = again.process([record(orjson.dumps(GOOD), 0), record(late, 1)])
+    assert [one for one in out if one.key != TICK] == [], "their output was acknowledged before the state was written"
+    assert load_state(b"1790000000000").reached == 1_790_000_000_000, "the version before kept the time alone"
+
+
+def control(version: str, offset: int) -> Any:
+    return SimpleNamespace(
+        topic=EVENTS,
+        partition=1,
+        offset=offset,
+        key=None,
+        value=b"",
+        timestamp=NOW,
+        headers=((CONTROL, version.encode()),),
+    )
+
+
+class Two:
+    """Two versions of the rules, of which the first is deployed."""
+
+    current = "one"
+
+    def rules(self, version: str) -> RuleSet:
+        if version not in ("one", "two"):
+            raise UnknownPack(version)
+        return RuleSet(version=version)
+
+
+def test_a_control_record_changes_the_rules_from_there_on_and_survives_a_restart() -> None:
+    table = Table("state", 1)
+    stage = Intake(1, 4, table, reference(), Two())
+    other = orjson.dumps({**GOOD, "id": "x-2"})
+    out, _ = stage.process([record(orjson.dumps(GOOD), 0), control("two", 1), record(other, 2), control("three", 3)])
+    judged = [
+        orjson.loads(one.value or b"")["@"][4] for one in out if one.topic == KEYED and one.key not in (TICK, SWITCH)
+    ]
+    assert judged == ["one", "two"]
+    assert [(one.partition, one.value) for one in out if one.key == SWITCH] == [(n, b"two") for n in range(4)]
+    (refused,) = [one for one in out if one.topic == DLQ]
+    assert dict(refused.headers)["reason"] == b"unknown-rules"
+    assert Intake(1, 4, table, reference(), Two()).version == "two"
+
+
+def test_a_pack_goes_through_kafka_as_it_is() -> None:
+    files = {"a.yml": "title: é\n", "lists/x.txt": "1\n"}
+    version, (pack,) = pack_records(files, NOW)
+    assert (pack.topic, pack.key) == (RULES, version.encode())
+    assert decode(pack.value or b"") == files
+    current, *controls = switch_records(version, 3, NOW)
+    assert (current.topic, current.key, current.value) == (RULES, b"current", version.encode())
+    assert [(one.topic, one.partition) for one in controls] == [(EVENTS, n) for n in range(3)]
+    assert {version_in(one) for one in controls} == {version}
+    with pytest.raises(ValueError, match="not a rule pack"):
+        decode(b"nonsense")
 
 
 def keyed(lookup_id: str, offset: int) -> Any:
     value = {"id": lookup_id, "time": GOOD["time"], "ts": NOW, "hour": 9, "system": "bvi", "action": "read"}
     return SimpleNamespace(
         key=b"actor/o-1",
-        value=orjson.dumps({**value, "actor.id": "o-1", "@": (NOW, 0, offset, NOW)}),
+        value=orjson.dumps({**value, "actor.id": "o-1", "@": (NOW, 0, offset, NOW, "")}),
         offset=offset,
         timestamp=NOW,
     )
@@ -153,7 +207,7 @@ def test_a_state_that_cannot_be_read_is_counted_and_the_key_goes_on() -> None:
 
     table = Table(DETECT_STATE, 0)
     table.values["actor/o-1"] = b"nonsense"
-    written = Detect(0, 4, table, Detector(RuleSet())).process([keyed("x", 0)], Chunk(None))
+    written = Detect(0, 4, table, lambda _: Detector(RuleSet())).process([keyed("x", 0)], Chunk(None))
     assert written.bad_states == 1
     assert written.fates == {"counted": 1}
 
@@ -162,10 +216,10 @@ def test_features_of_another_version_are_counted_and_stop_nothing() -> None:
     slim = {"id": "x", "time": GOOD["time"], "ts": NOW, "system": "bvi", "actor.id": "o-1"}
 
     def vector(offset: int, size: int) -> Any:
-        value = orjson.dumps((0, (NOW, 0, offset, NOW), slim, [0.1] * size))
+        value = orjson.dumps((0, (NOW, 0, offset, NOW, ""), slim, [0.1] * size, []))
         return SimpleNamespace(key=b"officers", value=value, offset=offset, timestamp=NOW)
 
-    stage, chunk = Score(1, Table("state", 0), 0.99), Chunk(None)
+    stage, chunk = Score(1, Table("state", 0), 0.99, Pinned(RuleSet())), Chunk(None)
     written = stage.process([vector(0, len(MODEL_FEATURES) - 1), vector(1, len(MODEL_FEATURES))], chunk)
     assert (written.bad_states, stage.held, chunk.waiting) == (1, 0, 0)
     assert stage._groups["officers"].at == {0: 1}

@@ -1,0 +1,161 @@
+"""The rules over a log, in parts that can run side by side and give the alerts of :class:`monitor.backtest.Backtest`.
+
+Three steps. *Reading* makes enriched lookups of a piece of the log and knows nothing of other pieces. *Placing* says how far
+each source had come before a piece. *Counting* keeps the state of some keys: all of an actor's lookups go to one part, and
+what joins actors is counted by key afterwards, in the order of its places. The model does not run here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from monitor import events
+from monitor.alerts import Alert
+from monitor.detector import JOINED, Detector, KeyState
+from monitor.enrich import enrich, explains_later
+from monitor.order import IDLE, Merger, Place
+from monitor.reference import Reference
+from monitor.rules import RuleSet
+
+#: A lookup that matters to a key that joins actors: its place, the key, the lookup.
+Copy = tuple[Place, str, dict[str, Any]]
+#: Newest event time its source had reached, source, offset, lookup.
+Placed = tuple[int, int, int, dict[str, Any]]
+
+
+def part_of(name: str, parts: int) -> int:
+    """The part that a name belongs to: always the same one."""
+    return zlib.crc32(name.encode()) % parts
+
+
+class Piece(msgspec.Struct):
+    """What reading makes of a piece of the log. Places in it are as if the log began with it."""
+
+    #: The lookups by part.
+    parts: list[list[Placed]]
+    #: By source: the newest event time, and how many lookups it had.
+    reached: dict[int, int] = {}
+    counts: dict[int, int] = {}
+    refused: dict[str, int] = {}
+    actors: set[str] = set()
+    #: The oldest event time.
+    oldest: int | None = None
+
+
+def read(
+    messages: Iterable[bytes], reference: Reference, source_of: Callable[[str], int], parts: int, received_ms: int
+) -> Piece:
+    """Decode and enrich a piece of the log. ``source_of`` gives the source partition of an actor, ``received_ms`` is as in
+    :func:`monitor.events.decode`."""
+    made = Piece([[] for _ in range(parts)])
+    known: dict[str, tuple[int, int]] = {}
+    refused: Counter[str] = Counter()
+    for raw in messages:
+        try:
+            lookup = enrich(events.decode(raw, received_ms=received_ms), reference)
+        except events.BadEvent as error:
+            refused[error.reason] += 1
+            continue
+        actor, ts = lookup["actor.id"], lookup["ts"]
+        if actor not in known:
+            known[actor] = source_of(actor), part_of(actor, parts)
+        src, part = known[actor]
+        made.reached[src] = reached = max(made.reached.get(src, 0), ts)
+        made.counts[src] = off = made.counts.get(src, 0) + 1
+        made.oldest = ts if made.oldest is None else min(made.oldest, ts)
+        made.parts[part].append((reached, src, off - 1, lookup))
+    made.refused = dict(refused)
+    made.actors = set(known)
+    return made
+
+
+class Places:
+    """How far each source has come: what turns the places in a piece into those in the log."""
+
+    def __init__(self, sources: int) -> None:
+        self.reached = [0] * sources
+        self.counts = [0] * sources
+
+    def move(self, piece: Piece) -> tuple[list[int], list[int], list[int]]:
+        """Go past a piece: how far each source had come before it (event time, count), and the event times after it."""
+        reached, counts = self.reached[:], self.counts[:]
+        for src, newest in piece.reached.items():
+            self.reached[src] = max(self.reached[src], newest)
+            self.counts[src] += piece.counts[src]
+        return reached, counts, self.reached[:]
+
+    def end(self) -> tuple[list[int], int]:
+        """The event times that the sources have reached, and the one that all which have said anything have reached."""
+        spoken = [reached for reached, count in zip(self.reached, self.counts, strict=True) if count]
+        return self.reached, min(spoken, default=0)
+
+
+class Counting:
+    """The state of some keys, and the rules over it."""
+
+    def __init__(self, rules: RuleSet, reference: Reference) -> None:
+        self.fates: Counter[str] = Counter()
+        self._rules = rules
+        self._detector = Detector(rules, partial(explains_later, reference), with_features=False)
+        self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
+
+    def own(self, place: Place, lookup: dict[str, Any]) -> list[Alert]:
+        """Count a lookup under its actor's key."""
+        reached, src, off = place
+        key = f"actor/{lookup['actor.id']}"
+        outcome = self._detector.step(key, self._states[key], lookup, src, off, reached)
+        self.fates[outcome.fate] += 1
+        return outcome.alerts
+
+    def copies(self, place: Place, lookup: dict[str, Any]) -> list[Copy]:
+        """What of a lookup is to be counted under keys that join actors."""
+        return [(place, key, lookup) for key in self._rules.partition_keys(lookup)]
+
+    def joined(self, copy: Copy) -> list[Alert]:
+        """Count a lookup under a key that joins actors; they come in the order of their places."""
+        (reached, src, off), key, lookup = copy
+        return self._detector.step(key, self._states[key], lookup, src, off, reached).alerts
+
+    def end(self, reached: list[int], all_reached: int) -> Iterator[Alert]:
+        """Decide what has waited for a time that its source has reached although no lookup of its key came any more."""
+        for key, state in self._states.items():
+            for src in sorted({waiting.src for waiting in state.waiting}):
+                now = all_reached if src == JOINED else reached[src]
+                yield from self._detector.advance(key, state, src, now)
+
+
+class Part:
+    """All lookups of the actors of one part. ``join`` gets what of them joins actors, in the order of places."""
+
+    def __init__(self, rules: RuleSet, reference: Reference, sources: int, join: Callable[[Copy], list[Alert]]) -> None:
+        self.counting = Counting(rules, reference)
+        self._join = join
+        self._sources = sources
+        self._held: Merger[Copy] = Merger((src,) for src in range(sources))
+
+    def count(self, lookups: Iterable[Placed], reached: list[int], counts: list[int], after: list[int]) -> list[Alert]:
+        """Count a piece's lookups; the rest is what :meth:`Places.move` said of the piece."""
+        found: list[Alert] = []
+        for newest, src, off, lookup in lookups:
+            place = (max(newest, reached[src]), src, counts[src] + off)
+            for copy in self.counting.copies(place, lookup):
+                self._held.push((src,), place, copy)
+            found += self.counting.own(place, lookup)
+        for src in range(self._sources):
+            self._held.advance((src,), after[src])
+        return found + self._released()
+
+    def end(self) -> list[Alert]:
+        """Nothing comes any more: hand on what was held."""
+        for src in range(self._sources):
+            self._held.advance((src,), IDLE)
+        return self._released()
+
+    def _released(self) -> list[Alert]:
+        return [alert for _, copy in self._held.ready() for alert in self._join(copy)]

@@ -1,0 +1,98 @@
+"""Rule packs in Kafka: every version that was ever deployed, and the point in the log from which each one counts.
+
+A pack is its texts, under a key that is the hash of them, in ``lookup.rules.v1``. To deploy one is to write it there, and then
+one control record into every partition of ``lookup.events.v1``: what stands behind it in that partition is judged by the new
+version, what stands before it by the old one, by whichever worker and in whichever replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from monitor.rules import RuleSet
+from monitor.rules.load import version_of
+from monitor.stream.topics import RULES
+from monitor.stream.versions import CURRENT, Files, UnknownPack, decode
+
+log = structlog.get_logger(__name__)
+#: How long a version that a control record names may take to come, in seconds: it was written before the record.
+_COMES_WITHIN: Final = 30.0
+
+
+class PackFeed:
+    """The packs of ``lookup.rules.v1``, kept in step with it. ``load`` makes rules of a pack's texts, once a version."""
+
+    def __init__(self, bootstrap: str, load: Callable[[Files], RuleSet]) -> None:
+        self._load = load
+        self._texts: dict[str, dict[str, str]] = {}
+        self._made: dict[str, RuleSet] = {}
+        self.current: str | None = None
+        self._came = asyncio.Condition()
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200)
+        self._tail: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read what is there now, then go on in the background."""
+        await self._consumer.start()
+        tp = TopicPartition(RULES, 0)
+        self._consumer.assign([tp])
+        await self._consumer.seek_to_beginning(tp)
+        end = (await self._consumer.end_offsets([tp]))[tp]
+        while await self._consumer.position(tp) < end:
+            await self._take()
+        self._tail = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._tail is not None:
+            self._tail.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._tail
+        await self._consumer.stop()
+
+    def rules(self, version: str) -> RuleSet:
+        """The rules of a version. Raises :class:`UnknownPack`."""
+        made = self._made.get(version)
+        if made is None:
+            texts = self._texts.get(version)
+            if texts is None:
+                raise UnknownPack(version)
+            made = self._made[version] = self._load(texts)
+        return made
+
+    async def ensure(self, version: str) -> RuleSet:
+        """The rules of a version that may still be on its way. Raises :class:`UnknownPack` when it does not come."""
+        async with self._came:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_COMES_WITHIN):
+                    await self._came.wait_for(lambda: version in self._texts)
+        return self.rules(version)
+
+    async def _follow(self) -> None:
+        while True:
+            await self._take()
+
+    async def _take(self) -> None:
+        for records in (await self._consumer.getmany(timeout_ms=1000)).values():
+            for record in records:
+                self._put(record.key, record.value, record.offset)
+            async with self._came:
+                self._came.notify_all()
+
+    def _put(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        try:
+            if key == CURRENT:
+                self.current = (value or b"").decode("ascii")
+            elif key is not None and value is not None:
+                texts = decode(value)
+                if version_of(texts) != key.decode("ascii"):
+                    raise ValueError("the key is not the version of the texts")
+                self._texts[key.decode("ascii")] = texts
+        except ValueError as error:
+            log.warning("rule pack refused", topic=RULES, partition=0, offset=offset, why=str(error))

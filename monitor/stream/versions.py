@@ -1,0 +1,87 @@
+"""Versions of the rules: what a pack is as a message, and the records that say from where in the log it counts."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from monitor.rules import RuleSet
+from monitor.rules.load import version_of
+from monitor.stream.batches import Out
+from monitor.stream.topics import EVENTS, RULES
+
+#: The header of a control record; its value is the version.
+CONTROL: Final = "lookup-monitor-rules"
+#: The key under which the version that is deployed stands.
+CURRENT: Final = b"current"
+Files = Mapping[str, str]
+
+
+class Packs(Protocol):
+    """The versions of the rules that are known."""
+
+    @property
+    def current(self) -> str | None:
+        """The version that is deployed, if any."""
+
+    def rules(self, version: str) -> RuleSet:
+        """The rules of a version. Raises :class:`UnknownPack`."""
+
+
+class Pinned:
+    """One set of rules, whatever version is asked for: for tests and measurements."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+
+    @property
+    def current(self) -> str:
+        """The version of these rules."""
+        return self._rules.version
+
+    def rules(self, version: str) -> RuleSet:
+        """These rules."""
+        return self._rules
+
+
+class UnknownPack(Exception):
+    """A control record names a version that is not in the topic."""
+
+
+def encode(files: Files) -> bytes:
+    """A pack's texts as a message."""
+    return zlib.compress(msgspec.json.encode(dict(files)), 6)
+
+
+def decode(raw: bytes) -> dict[str, str]:
+    """The texts of :func:`encode`. Raises ``ValueError`` for anything else."""
+    try:
+        return msgspec.json.decode(zlib.decompress(raw), type=dict[str, str])
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise ValueError(f"not a rule pack: {error}") from None
+
+
+def pack_records(files: Files, now_ms: int) -> tuple[str, list[Out]]:
+    """The version, and what has to be in Kafka before anything names it."""
+    version = version_of(files)
+    return version, [Out(RULES, 0, version.encode(), encode(files), now_ms)]
+
+
+def switch_records(version: str, partitions: int, now_ms: int) -> list[Out]:
+    """What makes a version count: from these records on, and for partitions that have never had one."""
+    headers = ((CONTROL, version.encode()),)
+    return [
+        Out(RULES, 0, CURRENT, version.encode(), now_ms),
+        *(Out(EVENTS, partition, None, version.encode(), now_ms, headers) for partition in range(partitions)),
+    ]
+
+
+def version_in(record: Any) -> str | None:
+    """The version that a control record names; ``None`` for a lookup."""
+    for name, value in record.headers or ():
+        if name == CONTROL and value is not None:
+            return str(value.decode("ascii", "replace"))
+    return None

@@ -1,0 +1,114 @@
+"""No lookup makes matching take longer than in proportion to its length.
+
+Each test compares the time of an input with that of one four times as long: in proportion it is 4 times as long, by the square
+16 times. The bound lies between; nothing depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import thread_time
+from typing import Any
+
+import pytest
+
+from monitor.rules.values import number_of, time_of
+from tests.rules.samples import detection, rules
+from tests.samples import lookup
+
+BOUND = 9.0
+SIZE = 6_000
+
+
+def growth(run: Callable[[int], Callable[[], Any]], size: int = SIZE) -> float:
+    """How many times longer it takes for a size four times as large; the least of several tries, against noise."""
+    small, large = run(size), run(4 * size)
+    return min(fastest(large) / fastest(small) for _ in range(3))
+
+
+def fastest(run: Callable[[], Any]) -> float:
+    """Seconds of one run: the least of several measurements of so many runs that a clock can tell."""
+    times = 1
+    while True:
+        spent = []
+        for _ in range(3):
+            began = thread_time()
+            for _ in range(times):
+                run()
+            spent.append(thread_time() - began)
+        if min(spent) > 0.002:
+            return min(spent) / times
+        times *= 4
+
+
+def test_the_measurement_tells_the_square_from_the_line() -> None:
+    assert growth(lambda size: lambda: sum(range(size))) < BOUND
+    assert growth(lambda size: lambda: [sum(range(size)) for _ in range(0, size, 100)], 1000) > BOUND
+
+
+def asked(selection: Any) -> Callable[[dict[str, Any]], Callable[[], Any]]:
+    ruleset = rules(detection(selection))
+    return lambda fields: lambda: ruleset.matches({**lookup(), **fields})
+
+
+TEXTS: list[tuple[Any, Callable[[int], dict[str, Any]]]] = [
+    ({"x": "*a*a*a*a*a*a*a*b*"}, lambda n: {"x": "a" * n}),
+    ({"x": "*ab*ab*ab*ab*ab*c"}, lambda n: {"x": "ab" * n + "d"}),
+    ({"x": "a" * 40 + "*" + "a" * 40 + "*b"}, lambda n: {"x": "a" * n}),
+    ({"x": "*" + "a" * 60 + "b*" + "a" * 60 + "c*"}, lambda n: {"x": "a" * n}),
+    ({"x": "*a?a?a?a?a?a?b*"}, lambda n: {"x": "a" * n}),
+    ({"x": "??*??*??*b"}, lambda n: {"x": "a" * n}),
+    ({"x|contains": "aab"}, lambda n: {"x": "a" * n}),
+    ({"x|re": "(a+)+b$"}, lambda n: {"x": "a" * n + "c"}),
+    ({"x|re": "(a|aa|a?)*(a|b)*c"}, lambda n: {"x": "a" * n}),
+    ({"x|re": "(.*)(.*)(.*)(.*)x$"}, lambda n: {"x": "a" * n}),
+    ({"x|re|i|m|s": "^(([a-z])+.)+[A-Z]([a-z])+$"}, lambda n: {"x": "a" * n}),
+    ({"x|cidr": "10.0.0.0/8"}, lambda n: {"x": "1." * n}),
+    ({"x|cidr": "fd00::/8"}, lambda n: {"x": ":" * n}),
+    ({"x|gt": 5}, lambda n: {"x": "1" * n}),
+    ({"x|hour": 5}, lambda n: {"x": "2026-11-24T" + "0" * n}),
+    ({"x": [f"v{k}" for k in range(1000)]}, lambda n: {"x": ["a"] * n}),
+    ({"x|contains": [f"v{k}" for k in range(1000)]}, lambda n: {"x": "v" * n}),
+    ({"x|startswith": [f"v{k}" for k in range(20)]}, lambda n: {"x": ["v"] * n}),
+    ({"x|contains|all": ["ab", "ba"]}, lambda n: {"x": ["ab"] * n}),
+    ([f"needle{k}" for k in range(500)], lambda n: {"x": "needle" * n}),
+    (["a" * k + "b" for k in range(1, 50)], lambda n: {"x": "a" * n}),
+    ({"|re": ["(n+)+e$"]}, lambda n: {"x": "n" * n}),
+    ({"x|neq": ["a", "b"]}, lambda n: {"x": ["c"] * n}),
+]
+
+
+@pytest.mark.parametrize(("selection", "fields"), TEXTS, ids=lambda part: str(part)[:40])
+def test_a_long_value(selection: Any, fields: Callable[[int], dict[str, Any]]) -> None:
+    run = asked(selection)
+    assert growth(lambda size: run(fields(size))) < BOUND
+
+
+@pytest.mark.parametrize("how", ["", "|startswith", "|endswith", "|contains", "|neq"])
+@pytest.mark.parametrize("same", ["nothing in common", "much in common"])
+def test_long_lists_on_both_sides_of_a_field_reference(how: str, same: str) -> None:
+    run = asked({f"x|fieldref{how}": "y"})
+    stem = "" if same.startswith("nothing") else "a" * 20
+
+    def fields(size: int) -> dict[str, Any]:
+        return {"x": [f"{stem}x{k}{stem}" for k in range(size)], "y": [f"{stem}y{k}{stem}" for k in range(size)]}
+
+    assert growth(lambda size: run(fields(size)), 500) < BOUND
+
+
+def test_long_texts_on_both_sides_of_a_field_reference() -> None:
+    run = asked({"x|fieldref|contains": "y"})
+    assert growth(lambda size: run({"x": "a" * size, "y": "a" * (size // 2) + "b"})) < BOUND
+
+
+@pytest.mark.parametrize("digit", ["1", "1_", "1e", ".", "-", "٣"])
+def test_a_long_text_is_no_number_and_no_time(digit: str) -> None:
+    assert growth(lambda size: lambda: number_of(digit * size)) < BOUND
+    assert growth(lambda size: lambda: time_of(digit * size)) < BOUND
+    assert number_of(digit * 1000) is None
+    assert time_of(digit * 1000) is None
+
+
+def test_a_lookup_with_many_fields() -> None:
+    run = asked(["needle", "pin", {"x": "a"}])
+    assert growth(lambda size: run({f"f{k}": "hay" for k in range(size)}), 1000) < BOUND
