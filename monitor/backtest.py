@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 from monitor import events
+from monitor.acts import Acts
 from monitor.alerts import Alert
 from monitor.detector import JOINED, Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
+from monitor.explanations import Explanations
 from monitor.model import PeerModel
 from monitor.order import IDLE, Merger
 from monitor.reference import Reference
@@ -25,17 +27,26 @@ class Backtest:
     """One run. ``source_of`` gives the source partition (0 to ``partitions`` - 1) of an actor's lookups, as the producer does."""
 
     def __init__(
-        self, rules: RuleSet, reference: Reference, partitions: int, source_of: Callable[[str], int], quantile: float
+        self,
+        rules: RuleSet,
+        reference: Reference,
+        partitions: int,
+        source_of: Callable[[str], int],
+        quantile: float,
+        explanations_of: Callable[[str], Explanations] = lambda version: Explanations.default(),
     ) -> None:
+        """``explanations_of`` gives the explanations that belong to a version of the rules."""
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._reference = reference
         self._versions: dict[str, RuleSet] = {}
+        self._explanations_of = explanations_of
         self._source_of = source_of
         self._quantile = quantile
         self._use(rules)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
         self._models: dict[str, PeerModel] = {}
+        self._acts = [Acts() for _ in range(partitions)]
         self._reached = [0] * partitions
         self._next = [0] * partitions
         self._joined: Merger[tuple[str, dict[str, Any], Detector]] = Merger((src,) for src in range(partitions))
@@ -53,7 +64,7 @@ class Backtest:
                 self._use(raw)
                 continue
             try:
-                lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference)
+                lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference, self._explanations)
             except events.BadEvent as error:
                 self.refused[error.reason] += 1
                 continue
@@ -68,7 +79,8 @@ class Backtest:
 
     def _use(self, rules: RuleSet) -> None:
         self._rules = self._versions[rules.version] = rules
-        explained = partial(explains_later, self._reference)
+        self._explanations = self._explanations_of(rules.version)
+        explained = partial(explains_later, self._reference, explanations=self._explanations)
         self._detector = Detector(rules, explained, rules_of=self._versions.__getitem__)
 
     def _take(self, lookup: dict[str, Any]) -> list[Alert]:
@@ -76,6 +88,7 @@ class Backtest:
         off = self._next[src]
         self._next[src] += 1
         self._reached[src] = max(self._reached[src], lookup["ts"])
+        self._acts[src].fold(lookup, self._reference, self._reached[src])
         place = (self._reached[src], src, off)
         for key in self._rules.partition_keys(lookup):
             self._joined.push((src,), place, (key, lookup, self._detector))

@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from monitor import alerts
-from monitor.model.features import FeatureState, observe
+from monitor.model.features import FeatureState, observe, upgrade
 from monitor.rules import RuleSet, State, Waiting
 from monitor.rules.ruleset import Explained, is_due
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
 ALLOWED_LATENESS_MS: Final = 24 * 3600 * 1000
 #: How many of a key's last lookups a duplicate is recognised among, and the size of each one's fingerprint.
@@ -74,13 +74,16 @@ def load_state(data: bytes | None) -> KeyState:
         return KeyState()
     head = data[0] if data else 0
     try:
-        if head == STATE_VERSION:
-            return _decode(memoryview(data)[_HEAD:])
+        if head in (2, STATE_VERSION):
+            state = _decode(memoryview(data)[_HEAD:])
+            if head == 2:
+                upgrade(state.features)
+            return state
         if head >= 0x90:  # version 1 had no head: MessagePack's arrays begin with such bytes
             old = _decode_first(data)
-            old.features.shares += [0.0] * (len(FeatureState().shares) - len(old.features.shares))
+            upgrade(old.features)
             return KeyState(old.at, old.newest, old.fingerprints, {}, [], old.features)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadState(f"the saved state cannot be read: {error}") from None
     raise BadState(f"the saved state has version {head}; this program reads up to version {STATE_VERSION}")
 
@@ -93,7 +96,7 @@ def save_state(state: KeyState) -> bytes:
 
 def is_waiting(data: bytes) -> bool:
     """Whether something waits in saved state, told without reading it."""
-    return data[0] == STATE_VERSION and any(data[1:_HEAD])
+    return data[0] in (2, STATE_VERSION) and any(data[1:_HEAD])
 
 
 def _never(actor: str, subject: str | None, ts: int, until: int) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from monitor import events
+from monitor.acts import Acts
 from monitor.alerts import Alert
 from monitor.detector import JOINED, Detector, KeyState
 from monitor.enrich import enrich, explains_later
@@ -147,6 +148,8 @@ class Part:
         self.counting = Counting(rules, reference)
         self._join = join
         self._sources = sources
+        self._reference = reference
+        self._acts = [Acts() for _ in range(sources)]
         self._held: Merger[Copy] = Merger((src,) for src in range(sources))
 
     def count(self, lookups: Iterable[Placed], reached: list[int], counts: list[int], after: list[int]) -> list[Alert]:
@@ -154,6 +157,7 @@ class Part:
         found: list[Alert] = []
         for newest, src, off, lookup in lookups:
             place = (max(newest, reached[src]), src, counts[src] + off)
+            self._acts[src].fold(lookup, self._reference, place[0])
             for copy in self.counting.copies(place, lookup):
                 self._held.push((src,), place, copy)
             found += self.counting.own(place, lookup)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
+import orjson
 import pytest
 
 from monitor.alerts import from_model
 from monitor.detector import peer_group_of
-from monitor.enrich import enrich
+from monitor.enrich import enrich, explains_later
+from monitor.explanations import Explanations
 from monitor.model import FeatureState, observe
-from monitor.reference import Reference
+from monitor.reference import Reference, decode
 from tests.samples import lookup, reference
 
 ACTOR = {
@@ -68,6 +71,34 @@ def test_relation(subject: str, relation: str) -> None:
         {"record": "subject", "id": "p-other", "address": "a-other"},
     )
     assert enriched(known, subject__id=subject)["relation"] == relation
+
+
+HOME = {"record": "subject", "id": "a-me", "kind": "address", "area": "city", "street": "elm", "number": 10}
+
+
+@pytest.mark.parametrize(
+    ("other", "relation"),
+    [
+        ({"number": 4}, "neighbour"),
+        ({"number": 16}, "neighbour"),
+        ({"number": 17}, "none"),
+        ({"street": "oak"}, "none"),
+        ({"number": None}, "none"),
+        ({"street": None}, "none"),
+        ({"area": "hills"}, "none"),
+        ({"area": None}, "neighbour"),
+    ],
+)
+def test_a_neighbour_lives_in_the_same_street_a_few_doors_away(other: dict[str, Any], relation: str) -> None:
+    door = {**HOME, "id": "a-other", "number": 12, **other}
+    person = {"record": "subject", "id": "p-other", "area": door["area"], "address": "a-other"}
+    known = reference(ACTOR, HOME, door, person)
+    for subject in ("a-other", "p-other"):
+        assert enriched(known, subject__id=subject)["relation"] == relation
+    known.put(decode(orjson.dumps({**HOME, "street": "moved"})))
+    assert enriched(known, subject__id="p-other")["relation"] == "none"
+    known.remove("subject/a-me")
+    assert enriched(known, subject__id="p-other")["relation"] == "none"
 
 
 @pytest.mark.parametrize("unknown", ["person", "household", "relatives"])
@@ -134,6 +165,32 @@ def test_a_case_file_explains_its_own_team_reading_it() -> None:
     assert enriched(known, subject__id="c-2")["explanation"] == ["none"]
 
 
+def test_the_running_cases_of_a_subject_are_named() -> None:
+    known = reference(
+        ACTOR,
+        CASE,
+        {**CASE, "id": "c-0"},
+        {**CASE, "id": "c-2", "closed": BEFORE},
+        {**CASE, "id": "c-3", "opened": NEXT},
+    )
+    assert enriched(known, subject__id="p-1")["subject.cases"] == ["c-0", "c-1"]
+    assert enriched(known, subject__id="c-2")["subject.cases"] == ["c-2"], "a case file is about its case, open or not"
+    assert "subject.cases" not in enriched(known, subject__id="p-2")
+
+
+def test_paperwork_that_follows_explains_a_lookup_or_does_not() -> None:
+    ts = lookup()["ts"]
+    known = reference(
+        ACTOR, {**CASE, "opened": NEXT, "actors": ["o-1"]}, {**CASE, "id": "c-2", "subjects": ["p-2"], "opened": NEXT}
+    )
+    assert not explains_later(known, "o-1", "p-1", ts, ts)
+    assert explains_later(known, "o-1", "p-1", ts, ts + 1)
+    assert not explains_later(known, "o-1", "p-2", ts, ts + 1)
+    assert not explains_later(known, "o-1", None, ts, ts + 1)
+    assert not explains_later(known, "o-9", "p-1", ts, ts + 1)
+    assert not explains_later(known, "o-1", "p-1", ts, ts + 1, Explanations([]))
+
+
 def test_a_list_without_a_subject_is_explained_by_its_case_or_unknown() -> None:
     known = reference(ACTOR, {**CASE, "actors": ["o-1"]})
     assert enriched(known, purpose__case="c-1")["explanation"] == ["own-case"]
@@ -171,6 +228,44 @@ def test_purpose_status(status: str, fields: dict[str, str]) -> None:
         {"record": "link", "id": "l", "from_subject": "p-linked", "to_subject": "p-2"},
     )
     assert enriched(known, **fields)["purpose.status"] == status
+
+
+@pytest.mark.parametrize(
+    ("case", "subject", "flaws"),
+    [
+        ({}, "p-1", None),
+        ({}, None, None),
+        ({}, "c-1", None),
+        ({"id": "c-2"}, "p-1", ["unknown-case"]),
+        ({"closed": BEFORE}, "p-1", ["closed-case"]),
+        ({"closed": AT}, "p-1", ["closed-case"]),
+        ({"closed": NEXT}, "p-1", None),
+        ({"opened": NEXT}, "p-1", ["not-yet-open"]),
+        ({"opened": NEXT, "actors": ["o-7", "o-1"]}, "p-1", ["not-yet-open"]),
+        ({"opened": NEXT, "actors": ["o-1", "o-7"]}, "p-1", ["opened-after"]),
+        ({"opened": NEXT, "actors": ["o-1"], "subjects": []}, "p-1", ["opened-after", "unrelated-subject"]),
+        ({}, "p-9", ["unrelated-subject"]),
+        ({"subjects": None}, "p-9", None),
+        ({}, "one-link-away", None),
+        ({}, "two-links-away", None),
+        ({}, "three-links-away", ["unrelated-subject"]),
+        ({"closed": BEFORE}, "three-links-away", ["closed-case", "unrelated-subject"]),
+    ],
+)
+def test_what_is_wrong_with_the_case_that_was_claimed(case: dict[str, Any], subject: str | None, flaws: Any) -> None:
+    chain = ["p-1", "one-link-away", "two-links-away", "three-links-away"]
+    links = [
+        {"record": "link", "id": f"l-{n}", "from_subject": one, "to_subject": other}
+        for n, (one, other) in enumerate(pairwise(chain))
+    ]
+    known = reference(ACTOR, {**CASE, **case}, *links)
+    fields = {"subject__id": subject} if subject is not None else {}
+    found = enriched(known, purpose__case="c-1", **fields)
+    assert found.get("purpose.flaws") == flaws
+    assert (found["purpose.status"] == "false") == (flaws is not None)
+    stranger = enrich(lookup(actor__id="o-unknown", purpose__case="c-1", **fields), known)
+    wrong = [flaw.replace("opened-after", "not-yet-open") for flaw in flaws or ()]
+    assert stranger.get("purpose.flaws", []) == sorted(wrong)
 
 
 def test_without_any_cases_no_case_is_called_false() -> None:

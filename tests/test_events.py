@@ -255,7 +255,8 @@ def test_any_fields_make_a_lookup_with_sound_fields_or_are_refused(fields: dict[
     assert found["action"] in events.ACTIONS
     assert isinstance(found["ts"], int)
     assert not (OURS - {"ts", "hour", "weekday", "day"}) & found.keys()
-    assert None not in [found[name] for name in ("id", "time", "system", "action", "actor.id", "ts", "hour", "weekday")]
+    always = ("id", "time", "system", "action", "actor.id", "ts", "hour", "weekday", "day")
+    assert None not in [found[name] for name in always]
     jsonschema.validate(json.loads(raw), events.json_schema())
 
 

@@ -174,6 +174,7 @@ def test_what_holds_is_named_and_its_strength_is_joined() -> None:
     assert explained() == (["none"], 0)
     assert explained(own) == (["own-case"], 1)
     assert explained(team) == (["unit-case"], 0.9)
+    assert explained({**own, "unit": "north"}) == (["own-case"], 1), "one's own case is not the unit's too"
     assert explained(area) == (["area-task"], 0.7)
     assert explained(team, area) == (["area-task", "unit-case"], 0.97)
     assert explained(watch, area) == (["area-task", "watch"], 0.97)

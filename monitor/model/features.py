@@ -82,6 +82,12 @@ class FeatureState(msgspec.Struct, array_like=True):
     since: list[int] = []
 
 
+def upgrade(state: FeatureState) -> None:
+    """Make state of before the feature ``no_sequel`` one of now: a share that nothing has moved yet."""
+    if len(state.shares) == len(_SHARES) - 1:
+        state.shares.append(0.0)
+
+
 def observe(state: FeatureState, lookup: Mapping[str, Any]) -> dict[str, float]:
     """Count ``lookup`` in ``state`` (changed in place) and return the feature vector, names to 0..1."""
     vector = _rates(state, lookup["ts"])

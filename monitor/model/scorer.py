@@ -14,7 +14,7 @@ import msgspec
 from monitor.model.features import FEATURES
 from monitor.model.trees import FlatTrees, Scale
 
-MODEL_VERSION: Final = 2
+MODEL_VERSION: Final = 3
 TREES: Final = 10
 HEIGHT: Final = 6
 WINDOW: Final = 500

@@ -36,6 +36,11 @@ MISTYPED_PLATE = 0.02  # of searches
 AFTERCARE = 0.015  # tasks on a case that was closed
 TEACHING = 0.004
 OTHER_AREA = 0.06
+# Of the plates that police look for, the share for which the client program asks on by itself: who owns it, is that one wanted.
+ASKS_ON = 0.3
+ASKING = ("patrol", "traffic", "detective", "call")
+OWNER = Way("brp", "read", ("address", "household"))
+WANTED = Way("bvi", "search", ("wanted",))
 # Most of that work is written up afterwards: a stop, a report at the counter. By when, and what share of it.
 WRITTEN_UP = ((0.58, 5 * MINUTE, HOUR), (0.86, HOUR, 9 * HOUR), (0.94, 9 * HOUR, 23 * HOUR))
 
@@ -50,6 +55,8 @@ class Workday:
         self.world = world
         self.day = day
         self.rng: Random = stream(world.seed, "work", day)
+        #: Chance of its own: what programs do changes nothing of what people do.
+        self.programs: Random = stream(world.seed, "programs", day)
         self.drafts: list[Draft] = []
         #: What was written up afterwards, as records of tasks that began later than their lookups.
         self.reports: list[Dispatch] = []
@@ -136,6 +143,17 @@ class Desk:
             self.day.drafts.append(Draft(ts - 3000, self.actor, self.seat, way, self._mistyped(subject), purpose, 0))
         outcome = "success" if rng.random() > 0.004 else "denied"
         self.day.drafts.append(Draft(ts, self.actor, self.seat, way, subject, purpose, hits(rng, way.action), outcome))
+        if (way.system, way.action) == ("rdw", "search") and subject.owner is not None and outcome == "success":
+            self._ask_on(ts, subject.owner, purpose)
+
+    def _ask_on(self, ts: int, owner: str, purpose: Purpose | None) -> None:
+        """What the client program makes of the click: two more queries within seconds, for the same purpose."""
+        rng = self.day.programs
+        if self.actor.trade.name in ASKING and rng.random() < ASKS_ON:
+            person = self.world.land.subjects[owner]
+            for way in (OWNER, WANTED):
+                ts += 1000 + int(rng.random() * 1000)
+                self.day.drafts.append(Draft(ts, self.actor, self.seat, way, person, purpose, hits(rng, way.action)))
 
     def series(self, ts: int, subjects: Iterable[str], purpose: Purpose | None, pace: int = MINUTE) -> None:
         """Lookups one after the other, about `pace` ms apart."""

@@ -9,6 +9,8 @@ import msgspec
 import orjson
 
 from monitor import events
+from monitor.acts import Acts, BadActs
+from monitor.detector import BadState
 from monitor.enrich import enrich
 from monitor.order import IDLE
 from monitor.reference import Reference
@@ -18,27 +20,48 @@ from monitor.stream.topics import DLQ, KEYED, SWITCH, TICK, partition_of
 from monitor.stream.versions import Packs, UnknownPack, version_in
 
 _STATE_KEY = "reached"
+STATE_VERSION = 1
 
 
-class IntakeState(msgspec.Struct):
+class IntakeState(msgspec.Struct, array_like=True):
     """What intake keeps of a source partition. ``position`` is the last offset whose output Kafka has acknowledged.
 
     ``reached`` is the newest event time so far, in milliseconds since the epoch: the first part of every lookup's place.
-    ``rules`` is the version by which lookups are judged now.
+    ``rules`` is the version by which lookups are judged now, ``acts`` are the running acts (:meth:`Acts.save`).
     """
 
+    version: int = STATE_VERSION
+    position: int = -1
+    reached: int = 0
+    rules: str | None = None
+    acts: bytes | None = None
+
+
+class _WithoutActs(msgspec.Struct):
     position: int = -1
     reached: int = 0
     rules: str | None = None
 
 
 def load_state(saved: bytes | None) -> IntakeState:
-    """The state of a table's value; the version before kept the newest time alone, as a number."""
+    """The state of a table's value. Raises :class:`BadState`.
+
+    Earlier versions kept JSON: the newest time alone, as a number; later an object without acts.
+    """
     if saved is None:
         return IntakeState()
-    if saved[:1] != b"{":
-        return IntakeState(reached=int(saved))
-    return msgspec.json.decode(saved, type=IntakeState)
+    try:
+        if saved[:1].isdigit():
+            return IntakeState(reached=int(saved))
+        if saved[:1] == b"{":
+            old = msgspec.json.decode(saved, type=_WithoutActs)
+            return IntakeState(position=old.position, reached=old.reached, rules=old.rules)
+        state = msgspec.msgpack.decode(saved, type=IntakeState)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadState(f"the intake's state cannot be read: {error}") from None
+    if state.version != STATE_VERSION:
+        raise BadState(f"the intake's state has version {state.version}; this program reads version {STATE_VERSION}")
+    return state
 
 
 class Intake:
@@ -50,9 +73,20 @@ class Intake:
         self.reference = reference
         self._packs = packs
         self._table = table
-        self._state = load_state(table.get(_STATE_KEY))
+        #: Whether the saved state could not be read; then what was written before may be written once more.
+        self.bad_states = 0
+        self._state, self._acts = self._load()
         self.refused: list[str] = []
         self.lateness_ms: list[int] = []
+
+    def _load(self) -> tuple[IntakeState, Acts]:
+        try:
+            state = load_state(self._table.get(_STATE_KEY))
+            return state, Acts.load(state.acts) if state.acts is not None else Acts()
+        except (BadState, BadActs):
+            # The partition starts anew rather than stopping; whoever detects knows by the offsets what it has counted.
+            self.bad_states += 1
+            return IntakeState(), Acts()
 
     @property
     def reached(self) -> int:
@@ -81,7 +115,8 @@ class Intake:
             return [], []
         out += self.tick(self.reached, last.timestamp)
         self._state.position = max(self._state.position, last.offset)
-        kept = [(_STATE_KEY, msgspec.json.encode(self._state))]
+        self._state.acts = self._acts.save()
+        kept = [(_STATE_KEY, msgspec.msgpack.encode(self._state))]
         return out, self._table.change(last.offset, kept, last.timestamp)
 
     def _take(self, record: Any, out: list[Out]) -> None:
@@ -91,7 +126,8 @@ class Intake:
             return
         try:
             lookup = events.decode(record.value, received_ms=record.timestamp, headers=record.headers)
-            lookup = enrich(lookup, self.reference)
+            lookup = enrich(lookup, self.reference, self._packs.explanations(self.version))
+            self._acts.fold(lookup, self.reference, max(self.reached, lookup["ts"]))
             keyed = self._keyed(lookup, record)
         except events.BadEvent as error:
             self._refuse(record, error.reason, error.detail, out)

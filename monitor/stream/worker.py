@@ -23,6 +23,7 @@ from faust.types import TP
 
 from monitor.detector import Detector
 from monitor.enrich import explains_later
+from monitor.explanations import explanations_of
 from monitor.metrics import Metrics
 from monitor.rules import RuleSet, load_texts
 from monitor.rules.load import version_of
@@ -155,7 +156,8 @@ class Worker:
     def _detector_of(self, version: str) -> Detector:
         detector = self._detectors.get(version)
         if detector is None:
-            explained = partial(explains_later, self._feed.reference)
+            explanations = self._packs.explanations(version)
+            explained = partial(explains_later, self._feed.reference, explanations=explanations)
             rules_of = self._packs.rules
             detector = self._detectors[version] = Detector(rules_of(version), explained, rules_of=rules_of)
         return detector
@@ -189,6 +191,7 @@ class Worker:
 
     async def _offer(self, files: Files) -> None:
         problems = load_texts(files, self._feed.reference.lists).problems
+        explanations_of(files, problems)
         self.metrics.rule_problems.set(len(problems))
         if problems:
             self.metrics.rules_refused.inc()
@@ -211,6 +214,7 @@ class Worker:
             table = await self._load("intake", topics.INTAKE_STATE, partition)
             intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs)
             self._intakes[partition] = intake
+            self.metrics.bad_state.inc(intake.bad_states)
         return intake
 
     async def _intake(self, event: Any) -> None:

@@ -242,6 +242,31 @@ def test_ordinary_work_has_its_slips() -> None:
     assert len({event["client"]["terminal"][:2] for event in work if "terminal" in event.get("client", {})}) > 1
 
 
+def test_client_programs_ask_on_within_seconds_for_the_same_purpose() -> None:
+    """A plate is searched; the program reads the owner and asks whether the owner is wanted."""
+    simulation, events = run()
+    owner = {item["id"]: item.get("owner") for item in of(simulation, "subject")}
+    by_actor = defaultdict(list)
+    for event in sorted(first_arrivals(events), key=lambda event: seconds(event["time"])):
+        by_actor[event["actor"]["id"]].append(event)
+    asked = 0
+    for own in by_actor.values():
+        for at, event in enumerate(own):
+            if event.get("query", {}).get("fields") != ["wanted"]:
+                continue
+            asked += 1
+            near = [each for each in own[:at] if 0 <= seconds(event["time"]) - seconds(each["time"]) <= 4]
+            clicks = [each for each in near if (each["system"], each["action"]) == ("rdw", "search")]
+            plates = {each["subject"]["id"] for each in clicks if "subject" in each}
+            if "subject" in event and len(plates) == len(clicks):
+                assert event["subject"]["id"] in {owner[plate] for plate in plates if plate in owner}
+            assert event.get("purpose") in [each.get("purpose") for each in clicks]
+    assert 20 < asked < 0.1 * len(events)
+    assert not {event["id"] for event in events if event.get("query", {}).get("fields") == ["wanted"]} & labelled(
+        simulation
+    )
+
+
 def test_nobody_works_after_leaving_but_misused_accounts() -> None:
     simulation, events = run()
     misuse = labelled(simulation)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from faust.types import TP
@@ -13,6 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 
+from monitor.detector import BadState, Detector
+from monitor.explanations import Explanations
+from monitor.explanations.builtin import BUILT_IN
+from monitor.metrics import Metrics
 from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.rules import RuleSet
 from monitor.settings import Settings
@@ -24,6 +30,7 @@ from monitor.stream.tables import Table
 from monitor.stream.topics import DETECT_STATE, DLQ, EVENTS, KEYED, RULES, SWITCH, TICK, partition_of, topics_of
 from monitor.stream.transport import ChunkConsumer
 from monitor.stream.versions import CONTROL, Pinned, UnknownPack, decode, pack_records, switch_records, version_in
+from monitor.stream.worker import Worker
 from tests.samples import BAD, GOOD, NOW, reference
 
 PART = TP(EVENTS, 0)
@@ -138,7 +145,6 @@ def test_the_place_of_a_lookup_never_falls_even_after_a_restart() -> None:
     assert again.reached == places[0][0]
     out, _ = again.process([record(orjson.dumps(GOOD), 0), record(late, 1)])
     assert [one for one in out if one.key != TICK] == [], "their output was acknowledged before the state was written"
-    assert load_state(b"1790000000000").reached == 1_790_000_000_000, "the version before kept the time alone"
 
 
 def control(version: str, offset: int) -> Any:
@@ -163,6 +169,10 @@ class Two:
             raise UnknownPack(version)
         return RuleSet(version=version)
 
+    def explanations(self, version: str) -> Explanations:
+        self.rules(version)
+        return Explanations([] if version == "one" else BUILT_IN)
+
 
 def test_a_control_record_changes_the_rules_from_there_on_and_survives_a_restart() -> None:
     table = Table("state", 1)
@@ -177,6 +187,102 @@ def test_a_control_record_changes_the_rules_from_there_on_and_survives_a_restart
     (refused,) = [one for one in out if one.topic == DLQ]
     assert dict(refused.headers)["reason"] == b"unknown-rules"
     assert Intake(1, 4, table, reference(), Two()).version == "two"
+
+
+def test_each_version_of_the_rules_brings_its_own_explanations() -> None:
+    known = reference(
+        {"record": "actor", "id": "o-1"}, {"record": "case", "id": "c-1", "actors": ["o-1"], "subjects": ["p-1"]}
+    )
+    raw = [orjson.dumps({**GOOD, "id": f"x-{n}", "subject": {"id": "p-1"}}) for n in range(2)]
+    out, _ = Intake(1, 4, Table("state", 1), known, Two()).process(
+        [record(raw[0], 0), control("two", 1), record(raw[1], 2)]
+    )
+    found = [orjson.loads(one.value or b"") for one in out if one.topic == KEYED and one.key not in (TICK, SWITCH)]
+    assert [each["explanation"] for each in found] == [["none"], ["own-case"]]
+
+
+def click(offset: int, subject: str) -> Any:
+    """One of the queries that a client program makes of a click."""
+    more = {"subject": {"id": subject}, "client": {"terminal": "t-1"}}
+    return record(orjson.dumps({**GOOD, "id": f"x-{offset}", **more}), offset)
+
+
+def acts_in(out: list[Out]) -> list[tuple[str, bool]]:
+    found = [orjson.loads(one.value or b"") for one in out if one.topic == KEYED and one.key != TICK]
+    return [(each["act.id"], each.get("act.folded", False)) for each in found]
+
+
+def restored(*written: list[Out]) -> Table:
+    table = Table("state", 1)
+    for one in (one for out in written for one in out if one.topic == "state"):
+        table.restore((one.key or b"").decode(), one.value)
+    return table
+
+
+def test_an_act_goes_on_over_chunks_and_restarts() -> None:
+    known = reference({"record": "subject", "id": "AA-01", "owner": "p-1"})
+    first, state = intake(known).process([click(0, "AA-01")])
+    assert acts_in(first) == [("x-0", False)]
+    again = Intake(1, 4, restored(state), known, Pinned(RuleSet()))
+    assert acts_in(again.process([click(1, "p-1")])[0]) == [("x-0", True)]
+
+
+def test_a_crash_between_the_two_writes_repeats_the_same_bytes() -> None:
+    """The state must not be ahead of what Kafka has acknowledged: else the repeat would fold otherwise, or be left out."""
+    known = reference({"record": "subject", "id": "AA-01", "owner": "p-1"})
+    stage = intake(known)
+    _, before = stage.process([click(0, "AA-01")])
+    out, after = stage.process([click(1, "p-1"), click(2, "AA-01"), click(3, "elsewhere")])
+    crashed = Intake(1, 4, restored(before), known, Pinned(RuleSet()))
+    again, once_more = crashed.process([click(1, "p-1"), click(2, "AA-01"), click(3, "elsewhere")])
+    assert (again, once_more) == (out, after)
+    written = Intake(1, 4, restored(before, after), known, Pinned(RuleSet()))
+    repeated, state = written.process([click(2, "AA-01"), click(3, "elsewhere"), click(4, "AA-01")])
+    assert acts_in(repeated) == [("x-4", False)], "what was acknowledged is not written again, what follows is"
+    assert load_state(restored(state).get("reached")).position == 4
+
+
+def test_states_of_earlier_versions_go_on() -> None:
+    first = load_state(b"1790000000000")
+    assert (first.position, first.reached, first.rules) == (-1, 1_790_000_000_000, None)
+    second = load_state(b'{"position":7,"reached":1790000000000,"rules":"v1"}')
+    assert (second.position, second.reached, second.rules) == (7, 1_790_000_000_000, "v1")
+    assert load_state(None).position == -1
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b"{", b'{"position":"x"}', b"12x", msgspec.msgpack.encode([99])]))
+def test_a_state_of_the_intake_that_is_none_is_counted_and_the_partition_goes_on(raw: bytes) -> None:
+    table = Table("state", 1)
+    table.values["reached"] = raw
+    stage = Intake(1, 4, table, reference(), Pinned(RuleSet()))
+    out, _ = stage.process([record(orjson.dumps(GOOD), 2**40)])
+    try:
+        load_state(raw)
+    except BadState:
+        assert stage.bad_states == 1
+    assert [one.key for one in out if one.key != TICK] == [b"actor/o-1"]
+
+
+def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() -> None:
+    done: list[str] = []
+
+    async def write(_: str, out: list[Out]) -> None:
+        done.append(out[0].topic)
+
+    async def intake_of(_: int) -> Intake:
+        return stage
+
+    stage = intake()
+    shell = SimpleNamespace(
+        _intake_of=intake_of, _write=write, _show_version=str, _moved=lambda *_: None, metrics=Metrics(), _quiet_since={},
+        _told_idle={},
+    )  # fmt: skip
+    event = SimpleNamespace(
+        message=SimpleNamespace(partition=1, value=[record(orjson.dumps(GOOD), 0)]), ack=lambda: done.append("ack")
+    )
+    event.message.value[0].headers = ()
+    asyncio.run(Worker._intake(shell, event))  # type: ignore[arg-type]
+    assert done == [KEYED, "state", "ack"]
 
 
 def test_a_pack_goes_through_kafka_as_it_is() -> None:
@@ -203,8 +309,6 @@ def keyed(lookup_id: str, offset: int) -> Any:
 
 
 def test_a_state_that_cannot_be_read_is_counted_and_the_key_goes_on() -> None:
-    from monitor.detector import Detector
-
     table = Table(DETECT_STATE, 0)
     table.values["actor/o-1"] = b"nonsense"
     written = Detect(0, 4, table, lambda _: Detector(RuleSet())).process([keyed("x", 0)], Chunk(None))
