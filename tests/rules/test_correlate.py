@@ -102,6 +102,7 @@ def test_one_later_than_the_allowed_lateness_is_in_no_window() -> None:
     ruleset = rules(BASE, correlation(condition={"gte": 2}))
     assert lateness_of(HOUR) == HOUR
     assert len(run(ruleset, [at(5), at(4), at(3.9999)])) == 0
+    assert len(run(ruleset, [at(5), at(4), {**at(4), "id": "another"}])) == 1
     assert len(run(ruleset, [at(5), at(4.00001)])) == 1
     assert (lateness_of(60_000), lateness_of(30 * 24 * HOUR)) == (HOUR, 24 * HOUR)
 

@@ -316,6 +316,20 @@ def test_a_rule_made_of_one_that_waits_counts_it() -> None:
     assert [(firing.rule.name, firing.trigger) for firing in found] == [("again", "bvi/a@1.6")]
 
 
+def test_a_rule_made_of_one_that_waits_still_knows_what_came_around_it() -> None:
+    """Also when lookups far newer were counted before the part is told."""
+    burst = Spec("burst", bounds=(("gte", 2),), grace=30 * HOUR)
+    then = Spec("then", "temporal_ordered", rules=("burst", "b"), span=3 * HOUR)
+    found = raised((burst, then), at(0), at(0.1), at(1, "b"), at(20, "b"), at(29, "b"), at(40, "c"))
+    assert told(found) == [("a@0.1", 2, ["a@0.1", "b@1"])]
+
+
+def test_what_an_alert_waits_for_is_known_until_it_is_decided() -> None:
+    rule = Spec("it", bounds=(("gte", 3),), grace=9 * HOUR)
+    (firing,) = raised(rule, at(0), at(0.1), at(0.2), at(8), explained=paper("a@0.5"))
+    assert firing.events == ["a@0", "a@0.1", "a@0.2"]
+
+
 # What was wrong once
 
 
