@@ -12,6 +12,7 @@ from monitor.rules.kinds import KINDS, Kind
 from monitor.rules.kinds.absence import SLACK_MS
 from monitor.rules.kinds.baseline import MAX_BASELINE
 from monitor.rules.kinds.kind import span_words
+from monitor.rules.kinds.slots import MAX_COUNTED, LongLog
 from monitor.rules.kinds.temporal import ways
 from monitor.rules.model import Correlation, Rule
 from monitor.rules.plan import ACTOR
@@ -260,16 +261,20 @@ def _check_parts(made: Mapping[str, Any], parts: Sequence[Rule], kind_name: str)
             raise Wrong(f"{part.name or part.id} is told by the model, later, and is part of no other rule", "", at)
         if kind_name == "share" and _delay(part):
             raise Wrong(f"{part.name or part.id} waits, and share asks about one lookup at once", "", at)
-        if (
-            _delay(part)
-            and len(parts) > 1
-            and (made["span_ms"] > LONG_MS or kind_name in ("rate_change", "peer_deviation"))
-        ):
+        if _delay(part) and len(parts) > 1 and _counts_without_names(made):
             raise Wrong(
                 f"{part.name or part.id} waits, and a lookup that others match too would count twice",
                 "make it the only one, or the timespan shorter",
                 at,
             )
+
+
+def _counts_without_names(made: Mapping[str, Any]) -> bool:
+    """Whether it keeps numbers rather than lookups, so that it cannot tell which of them it has counted."""
+    if made["type"] in ("rate_change", "peer_deviation"):
+        return True
+    many = made["type"] == "event_count" and any(bound >= MAX_COUNTED for _, bound in made.get("bounds", ()))
+    return many or (made["span_ms"] > LONG_MS and isinstance(KINDS[made["type"]], LongLog))
 
 
 def _expression(body: Mapping[str, Any], kind_name: str) -> Any:

@@ -16,7 +16,7 @@ import re
 import statistics
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -443,8 +443,12 @@ class Naive:
             for feed in asked:
                 if gone(feed.lookup):
                     feed.forgotten = True
+            known = {feed.value for feed in waiting.evidence}
             waiting.evidence = [feed for feed in waiting.evidence if not feed.forgotten]
             again = kind.at(found.end)
+            if spec.in_slots and spec.type == "value_count":  # its own number, less the values that are explained
+                gone_values = known - {feed.value for feed in waiting.evidence}
+                again = replace(found, number=found.number - len(gone_values)) if waiting.evidence else None
             again = again if again is not None and kind.holds(again) else None
             if again is not None and not isinstance(kind, OfLookups):
                 again.shown = waiting.evidence
@@ -603,7 +607,8 @@ class OfLookups(Kind):
                 if end < feed.ts < end + spec.span and feed.ts - stop <= spec.gap:
                     stop = feed.ts
         shown = self.shown(kept, inside) if spec.window == "sliding" and not spec.grace else inside
-        return Found(end, self.number(shown), inside, start, stop, shown=shown)
+        number = self.number(inside if isinstance(self, Temporal) else shown)
+        return Found(end, number, inside, start, stop, shown=shown)
 
     def shown(self, kept: list[Feed], inside: list[Feed]) -> list[Feed]:
         """What an alert shows: of lookups that are older than any that may still come, only what decides."""
@@ -726,6 +731,8 @@ class TemporalOrdered(Temporal):
     """Different rules, in the order given."""
 
     def number(self, inside: list[Feed]) -> float:
+        if self.spec.condition is not None:
+            return super().number(inside)
         every = range(len(self.spec.rules))
         return max(
             (
@@ -749,17 +756,16 @@ class TemporalOrdered(Temporal):
             if in_order(found.inside, chain)
         )
 
-    def shown(self, kept: list[Feed], inside: list[Feed]) -> list[Feed]:
-        return inside
-
 
 def in_order(inside: list[Feed], chain: tuple[int, ...]) -> bool:
-    """Whether there are different lookups, one after the other, that match the rules of a chain."""
-    if not chain:
-        return True
-    return any(
-        chain[0] in feed.hits and in_order(inside[number + 1 :], chain[1:]) for number, feed in enumerate(inside)
-    )
+    """Whether there are different lookups, one after the other, that match the rules of a chain: the first of each will do."""
+    at = 0
+    for wanted in chain:
+        found = next((number for number in range(at, len(inside)) if wanted in inside[number].hits), None)
+        if found is None:
+            return False
+        at = found + 1
+    return True
 
 
 def truth(condition: str, chosen: set[str], matched: set[str]) -> bool:

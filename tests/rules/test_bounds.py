@@ -168,6 +168,19 @@ def test_a_group_about_which_an_alert_waits_is_kept() -> None:
     assert (dict(firing.group)["subject.id"], firing.count) == ("p-1", 2)
 
 
+def test_an_alert_whose_lookups_were_lost_in_a_flood_is_raised_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.rules.windows.MAX_ENTRIES", 30)
+    ruleset, state = rules(BASE, correlation(timespan="10m", condition={"gte": 3}, grace="1d")), KeyState()
+    for number in range(3):
+        ruleset.evaluate(KEY, lookup(number, START + number), state)
+    for number in range(100):
+        ruleset.evaluate(KEY, lookup(10 + number, START + HOUR + number), state)
+    explained = {START + 1}
+    found = ruleset.decide(KEY, state, 0, START + 2 * DAY, lambda actor, subject, ts, until: ts in explained)
+    assert [(firing.trigger[-6:], firing.count) for firing in found] == [("000002", 3), ("000012", 3)]
+    assert [name[-6:] for name in found[0].events] == ["000000", "000002"], "what is explained is no evidence"
+
+
 @pytest.mark.parametrize("suppress", [None, "1h"])
 def test_so_many_alerts_wait_and_no_more(suppress: str | None) -> None:
     more = {} if suppress is None else {"suppress": suppress}

@@ -106,6 +106,7 @@ def test_one_later_than_the_allowed_lateness_is_in_no_window() -> None:
     ruleset = rules(BASE, correlation(condition={"gte": 2}))
     assert lateness(HOUR) == HOUR
     assert len(run(ruleset, [at(5), at(4), at(3.9999)])) == 0
+    assert len(run(ruleset, [at(5), at(4), {**at(4), "id": "another"}])) == 1
     assert len(run(ruleset, [at(5), at(4.00001)])) == 1
     assert (lateness(60_000), lateness(30 * 24 * HOUR)) == (HOUR, 24 * HOUR)
 

@@ -293,6 +293,33 @@ def test_a_number_is_that_without_what_is_explained() -> None:
     assert "13 in sum" in firing.reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "whole", "without"),
+    [
+        ("event_count", {}, ("a@0.2", 4), ("a@0.2", 3)),
+        ("value_count", {"fields": ("x",)}, ("a@0.2", 3), ("a@0.3", 3)),
+        ("value_sum", {"fields": ("n",)}, ("a@0.2", 5), ("a@0.2", 4)),
+        ("value_avg", {"fields": ("n",), "bounds": (("gt", 1.2),)}, ("a@0.3", 1.25), ("a@0.3", 4 / 3)),
+        (
+            "value_percentile",
+            {"fields": ("n",), "bounds": (("eq", 1),), "options": (("percentile", 70),)},
+            ("a@0", 1),
+            None,
+        ),
+        ("value_median", {"fields": ("n",), "bounds": (("lt", 2),)}, ("a@0", 1), ("a@0", 1)),
+    ],
+)
+def test_a_long_span_is_asked_again_without_what_is_explained(
+    kind: str, more: dict[str, Any], whole: tuple[str, float], without: tuple[str, float] | None
+) -> None:
+    """With what has come by then into the slots of the window, but for the number of values."""
+    rule = Spec("it", kind, span=64 * DAY, grace=2 * HOUR, **{"bounds": (("gte", 3),), **more})
+    story = [at(n / 10, x=f"v{n}", n=1 + n // 3) for n in range(4)]
+    found = [told(raised(rule, *story, at(9, "c"), explained=paper(*ids))) for ids in ((), ("a@0",))]
+    assert [(name, number) for name, number, _ in found[0]] == [whole]
+    assert [(name, number) for name, number, _ in found[1]] == ([] if without is None else [without])
+
+
 def test_a_subject_who_is_observed_does_not_wait() -> None:
     rule = Spec("it", bounds=(("gte", 2),), grace=2 * HOUR)
     engine = by_engine((A, B, C, rule), [at(0), at(0.1, subject__watched=True)])
@@ -314,6 +341,20 @@ def test_a_rule_made_of_one_that_waits_counts_it() -> None:
     again = Spec("again", rules=("burst",), span=2 * HOUR, bounds=(("gte", 2),))
     found = raised((burst, again), at(0), at(0.1), at(1.5), at(1.6), at(40, "c"))
     assert [(firing.rule.name, firing.trigger) for firing in found] == [("again", "bvi/a@1.6")]
+
+
+def test_a_rule_made_of_one_that_waits_still_knows_what_came_around_it() -> None:
+    """Also when lookups far newer were counted before the part is told."""
+    burst = Spec("burst", bounds=(("gte", 2),), grace=30 * HOUR)
+    then = Spec("then", "temporal_ordered", rules=("burst", "b"), span=3 * HOUR)
+    found = raised((burst, then), at(0), at(0.1), at(1, "b"), at(20, "b"), at(29, "b"), at(40, "c"))
+    assert told(found) == [("a@0.1", 2, ["a@0.1", "b@1"])]
+
+
+def test_what_an_alert_waits_for_is_known_until_it_is_decided() -> None:
+    rule = Spec("it", bounds=(("gte", 3),), grace=9 * HOUR)
+    (firing,) = raised(rule, at(0), at(0.1), at(0.2), at(8), explained=paper("a@0.5"))
+    assert firing.events == ["a@0", "a@0.1", "a@0.2"]
 
 
 # What was wrong once

@@ -251,7 +251,7 @@ GROUPS: list[list[tuple[str, ...]]] = [
 @st.composite
 def packs(draw: Any) -> tuple[tuple[Spec, ...], int]:
     """Detections and up to three levels of correlations over them, grouped alike; and the unit of time of the lookups."""
-    unit = draw(st.sampled_from([7 * MINUTE, HOUR, 9 * HOUR, 2 * DAY]))
+    unit = draw(st.sampled_from([7 * MINUTE, HOUR, 9 * HOUR, 2 * DAY, 9 * DAY]))
     groups = draw(st.sampled_from(GROUPS))
     times = st.sampled_from([0, 0, 0, unit, 4 * unit])
     grace = st.sampled_from([0, 0, unit, 5 * unit]).map(lambda ms: min(ms, 31 * DAY))
@@ -284,8 +284,8 @@ def packs(draw: Any) -> tuple[tuple[Spec, ...], int]:
             if kind == "share":
                 chosen = ["b", "a"]
             body["rules"] = tuple(chosen if kind not in ("share", "absence") or len(chosen) >= 2 else ("a", "b"))
-        if kind == "rate_change":
-            body["rules"] = body["rules"][:1]
+        if kind == "rate_change" or (body["span"] > 31 * DAY and kind not in ("share", "absence")):
+            body["rules"] = body["rules"][:1]  # what waits is alone where a lookup could count twice
         aliases = [(alias, rule, name) for alias, rule, name in ALIASES if rule in body["rules"] and "who" in group]
         body |= {"aliases": tuple(aliases), "generate": draw(st.booleans()), "grace": draw(grace)}
         specs.append(Spec(f"k{number}", kind, **body))
@@ -349,3 +349,41 @@ def test_how_often_event_time_is_told_changes_nothing(made: Any, seed: int, size
         for ticks in (True, False)
     )
     assert with_ticks == without
+
+
+KEPT: dict[str, Any] = {
+    "event_count": st.builds(
+        lambda op, n: {"bounds": ((op, n),)}, st.sampled_from(["gte", "gt", "eq", "lte"]), st.integers(17, 32)
+    ),
+    "value_count": st.builds(
+        lambda op, n: {"bounds": ((op, n),), "fields": ("v",)},
+        st.sampled_from(["gte", "gt", "eq", "lte"]),
+        st.integers(17, 32),
+    ),
+    "temporal": TEMPORAL,
+    "temporal_ordered": TEMPORAL,
+}
+
+
+@pytest.mark.parametrize("kind", sorted(KEPT))
+def test_what_is_kept_of_older_lookups_decides_as_all_of_them_would(kind: str) -> None:
+    """Windows of ten days, and far more lookups in them than are kept; every lookup is asked about."""
+
+    @settings(max_examples=40, deadline=None)
+    @given(KEPT[kind], SEED, st.sampled_from([150, 220]), st.sampled_from(["in order", "a little late"]))
+    def compare(body: dict[str, Any], seed: int, size: int, order: str) -> None:
+        spec = Spec("it", kind, span=10 * DAY, suppress=1000, **body)
+        chance = random.Random(seed)
+        lookups = stream_of(seed, size, 11 * HOUR, order, repeats=False)
+        rare = chance.choice(["a", "b", "c", "abc"])
+        for one in lookups:
+            one["actor.id"], one["v"] = "o-1", f"v{chance.randrange(45)}"
+            one["m"] = (
+                [letter for letter in one["m"] if letter in rare or chance.random() < 0.1]
+                if kind in LOOSE[1:]
+                else ["a"]
+            )
+        specs = (A, B, C, spec)
+        assert differences(by_engine(specs, lookups), by_naive(specs, lookups), exact=kind == "event_count") == []
+
+    compare()

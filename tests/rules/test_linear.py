@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 
+from monitor.detector import KeyState
+from monitor.rules.kinds import KINDS
+from monitor.rules.kinds.chance import chance_of
+from monitor.rules.kinds.sequence import numbers_in
+from monitor.rules.state import Entry
 from monitor.rules.values import number_of, time_of
-from tests.rules.samples import detection, rules
+from tests.rules.samples import correlation, detection, rules
 from tests.samples import lookup
 
 BOUND = 9.0
@@ -112,3 +117,55 @@ def test_a_long_text_is_no_number_and_no_time(digit: str) -> None:
 def test_a_lookup_with_many_fields() -> None:
     run = asked(["needle", "pin", {"x": "a"}])
     assert growth(lambda size: run({f"f{k}": "hay" for k in range(size)}), 1000) < BOUND
+
+
+# Correlations: what they look at in one lookup
+
+BASE = detection({"action": "read"})
+LOOKED_AT: list[tuple[dict[str, Any], Callable[[int], Any]]] = [
+    ({"type": "value_count", "condition": {"field": "x", "gte": 9}}, lambda n: ["a"] * n),
+    ({"type": "value_count", "condition": {"field": "x", "gte": 9}}, lambda n: "É" * n),
+    ({"type": "new_value", "condition": {"field": "x"}}, lambda n: [f"v{k}" for k in range(n)]),
+    ({"type": "value_sum", "condition": {"field": "x", "gte": 9}}, lambda n: ["1.5"] * n),
+    ({"type": "value_median", "condition": {"field": "x", "gte": 9}}, lambda n: list(range(n))),
+    ({"type": "value_percentile", "timespan": "90d", "condition": {"field": "x", "gte": 9}}, lambda n: ["1_0"] * n),
+    ({"type": "sequence_run", "condition": {"field": "x", "gte": 9}}, lambda n: "1" * n),
+    ({"type": "sequence_run", "condition": {"field": "x", "gte": 9}}, lambda n: "1 " * n),
+    ({"type": "event_count", "group_by": ["actor.id", "x"]}, lambda n: ["a|b"] * n),
+    ({"type": "event_count", "group_by": ["x"], "grace": "1h"}, lambda n: "|%" * n),
+]
+
+
+@pytest.mark.parametrize(("body", "value"), LOOKED_AT, ids=lambda part: str(part)[:60])
+def test_a_correlation_looks_at_a_long_value(body: dict[str, Any], value: Callable[[int], Any]) -> None:
+    ruleset = rules(BASE, correlation(**body))
+
+    def run(size: int) -> Callable[[], Any]:
+        one = {**lookup(), "x": value(size)}
+        keys = ["actor/o-1", *ruleset.partition_keys(one)]
+        return lambda: [ruleset.evaluate(key, one, KeyState()) for key in keys]
+
+    assert growth(run) < BOUND
+
+
+@pytest.mark.parametrize("digits", ["1" * 200, "1 2 3 4 5 " * 20, "a1" * 100, "9" * 18 + "a" * 182])
+def test_numbers_in_a_row_are_looked_for_in_time_that_grows_with_the_lookups(digits: str) -> None:
+    """Not with their pairs, whatever the digits."""
+    kind = KINDS["sequence_run"]
+    (rule,) = rules(BASE, correlation(type="sequence_run", condition={"field": "x", "gte": 9})).correlations
+
+    def run(size: int) -> Callable[[], Any]:
+        texts = [f"{digits[: 190 - len(str(k))]}{k}" for k in range(size)]
+        inside = [Entry(k, "x", "o-1", None, text) for k, text in enumerate(texts)]
+
+        def measure() -> float:
+            numbers_in.cache_clear()
+            return kind.measure(rule, inside)  # type: ignore[attr-defined]
+
+        return measure
+
+    assert growth(run, 500) < BOUND
+
+
+def test_asking_about_a_rate_takes_no_longer_for_large_counts() -> None:
+    assert growth(lambda size: lambda: chance_of(size, [size] * 8)) < 3.0

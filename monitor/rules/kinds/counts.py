@@ -72,7 +72,8 @@ class ValueCount(OfLog):
     Over more than 31 days, or with a bound of 1,000 and more, values are kept as 32-bit hashes with the slot they were last
     seen in, of the values last seen only so many as the bounds can tell apart. When that is more than 256 they are sampled by
     the hash (P. Flajolet, "On adaptive sampling", Computing 43, 1990), with a standard error of some 8 %; after a time of
-    many times more values the number is too low for up to one span.
+    many times more values the number is too low for up to one span. An alert that waits is decided by the number it had, less
+    the values that only those lookups of its evidence had which are explained.
     """
 
     noun = "different values"

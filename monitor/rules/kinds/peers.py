@@ -92,7 +92,9 @@ class PeerDeviation(Kind):
         member, period = _member(waiting.group), waiting.end // rule.span_ms
         if gone:
             counts = state.counts.get(member, {})
-            counts[period] = max(0, counts.get(period, 0) - 1)
+            left = counts.pop(period, 0) - 1
+            if left > 0:
+                counts[period] = left
             return None
         hit = self._of_period(rule, state, member, period)
         return with_evidence(hit, waiting)

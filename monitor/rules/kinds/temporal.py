@@ -81,6 +81,8 @@ class TemporalOrdered(Temporal):
         return bool(rule.bounds) or rule.expression is not None or follow(inside, range(len(rule.rules)))
 
     def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
+        if rule.expression is not None:
+            return super().measure(rule, inside)
         return longest_chain(inside, len(rule.rules))
 
     def holds(self, rule: Correlation, inside: Sequence[Entry], count: float) -> bool:
