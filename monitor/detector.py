@@ -11,7 +11,7 @@ import msgspec
 from monitor import alerts
 from monitor.model.features import FeatureState, observe, upgrade
 from monitor.rules import RuleSet, State, Waiting
-from monitor.rules.ruleset import Explained, is_due
+from monitor.rules.ruleset import Explained, first_due
 
 STATE_VERSION: Final = 3
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
@@ -154,13 +154,21 @@ class Detector:
             return []
         own = src if key.startswith("actor/") else JOINED
         made: list[alerts.Alert] = []
-        for version in sorted({each.version for each in state.waiting if is_due(each, own, reached)}):
-            rules = self.rules
-            if version != rules.version and self._rules_of is not None:
-                rules = self._rules_of(version)
-            firings = rules.decide(key, state, own, reached, self._explained)
+        # One at a time, whatever the versions: what is decided first may keep the next quiet.
+        while (waiting := first_due(state, own, reached, self._known(state))) is not None:
+            rules = self._rules_for(waiting.version)
+            firings = rules.settle(key, state, waiting, own, self._explained)
             made += [alerts.from_firing(firing, rules.version) for firing in firings]
         return made
+
+    def _known(self, state: KeyState) -> set[str]:
+        every = {each.version for each in state.waiting}
+        return every if self._rules_of is not None else every & {self.rules.version}
+
+    def _rules_for(self, version: str) -> RuleSet:
+        if version == self.rules.version or self._rules_of is None:
+            return self.rules
+        return self._rules_of(version)
 
 
 def fingerprint_of(lookup: dict[str, Any]) -> bytes:

@@ -163,3 +163,23 @@ def test_only_an_actors_key_makes_features_and_stateless_alerts() -> None:
 )
 def test_the_peer_group(fields: dict[str, str], group: str) -> None:
     assert peer_group_of(lookup(**fields)) == group
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_what_waits_under_two_versions_is_decided_in_the_order_it_is_due(is_swapped: bool) -> None:
+    """Whatever the names of the versions, and whether event time moves on in one step or in many."""
+    waits = rule({"action": "read"}, suppress="1d", grace="1h")
+    first, second = rules(waits), rules(waits, rule({"action": "list"}, name="other"))
+    first, second = (second, first) if is_swapped else (first, second)
+    versions = {first.version: first, second.version: second}
+    hour = 3_600_000
+
+    def told(steps: list[int]) -> list[tuple[str, list[str]]]:
+        state, found = KeyState(), []
+        for number, ruleset in enumerate((first, second)):
+            Detector(ruleset).step(KEY, state, one(number), 0, number)
+        for reached in steps:
+            found += Detector(second, rules_of=versions.__getitem__).advance(KEY, state, 0, START + reached)
+        return [(alert.pack, alert.events) for alert in found]
+
+    assert told([2 * hour]) == told([hour + 1, 2 * hour]) == [(first.version, ["x-0"])]

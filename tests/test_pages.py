@@ -16,7 +16,7 @@ from monitor.http import serve
 from monitor.metrics import FATES, STAGES, Metrics
 from monitor.settings import Settings, pack_dir
 
-LABELS = {"fate", "rule", "level", "reason", "stage", "partition", "le"}
+LABELS = {"fate", "rule", "level", "reason", "stage", "partition", "le", "version"}
 
 
 class Page:

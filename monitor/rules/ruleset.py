@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from monitor.rules.budget import keep_within
@@ -126,13 +126,14 @@ class RuleSet:
         It is decided in the order it is due, and what is due at once in the order in which it began to wait.
         """
         firings: list[Firing] = []
-        while True:
-            due = [each for each in state.waiting if is_due(each, src, reached) and each.version == self.version]
-            if not due:
-                return firings
-            waiting = min(due, key=lambda each: each.due)
-            state.waiting = [each for each in state.waiting if each is not waiting]
-            firings += self._decide_one(key, state, waiting, src, explained)
+        while (waiting := first_due(state, src, reached, (self.version,))) is not None:
+            firings += self.settle(key, state, waiting, src, explained)
+        return firings
+
+    def settle(self, key: str, state: Windows, waiting: Waiting, src: int, explained: Explained) -> list[Firing]:
+        """Decide one thing that has waited in ``state`` under these rules."""
+        state.waiting = [each for each in state.waiting if each is not waiting]
+        return self._decide_one(key, state, waiting, src, explained)
 
     def _run(
         self,
@@ -255,6 +256,12 @@ class RuleSet:
             if isinstance(rule, Detection) and not explained(lookup[ACTOR], subject, ts, ts + rule.grace_ms):
                 matches.append(rule)
         return self._matched(key, matches, lookup, state, src)[0] if matches else []
+
+
+def first_due(state: Windows, src: int, reached: int, versions: Container[str]) -> Waiting | None:
+    """What is to be decided next of what waits under ``versions``: the first due, and of those that which waited first."""
+    due = [each for each in state.waiting if is_due(each, src, reached) and each.version in versions]
+    return min(due, key=lambda each: each.due, default=None)
 
 
 def is_due(waiting: Waiting, src: int, reached: int) -> bool:

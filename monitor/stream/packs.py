@@ -58,6 +58,10 @@ class PackFeed:
                 await self._tail
         await self._consumer.stop()
 
+    def has(self, version: str) -> bool:
+        """Whether a version was ever deployed."""
+        return version in self._texts
+
     def rules(self, version: str) -> RuleSet:
         """The rules of a version. Raises :class:`UnknownPack`."""
         made = self._made.get(version)

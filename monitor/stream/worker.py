@@ -174,13 +174,23 @@ class Worker:
             log.info("rules", version=version)
 
     async def _deploy_at_start(self) -> None:
-        """The first worker of all brings the rules of its folder; a later one only if its folder has others, without a flaw."""
+        """The first worker of all brings the rules of its folder; a later one only those that were never deployed.
+
+        A worker that comes back after `monitor rules deploy` still has the folder of before: it must not undo what was decided.
+        """
         files = self._folder.read()
+        version = version_of(files)
         if self._packs.current is None:
             await self._deploy(files, is_first=True)
-        elif version_of(files) != self._packs.current:
+        elif not self._packs.has(version):
             await self._offer(files)
-        self._show_version(self._packs.current or version_of(files))
+        elif version != self._packs.current:
+            log.warning(
+                "the folder has an earlier version of the rules; `monitor rules deploy` returns to it",
+                folder=version,
+                version=self._packs.current,
+            )
+        self._show_version(self._packs.current or version)
 
     async def _look_for_rules(self) -> None:
         """Rules that were changed in the folder are deployed; a pack with a flaw is refused, and what runs goes on."""

@@ -78,7 +78,10 @@ def test_all_workers_move_to_new_rules_at_one_point_of_the_log(service: Service)
     wait_for(lambda: len(alerts_of(service)) > len(expected) * 0.3, 60, "some alerts")
     first.send_signal(signal.SIGKILL)
     first.wait(10)
-    service.start_worker(free_port())
+    again = free_port()
+    service.start_worker(again)
+    # Its folder still has the rules of before: it runs by what was deployed all the same, and undoes nothing.
+    wait_for(lambda: f"rules: {new.version}" in page(again, "/readyz")[1], 60, "the worker that came back")
     wait_until_equal(service, expected, 150)
     listed = service.monitor("rules", "versions")
     assert [new.version in line for line in listed.stdout.splitlines() if "current" in line] == [True]
