@@ -12,7 +12,6 @@ from monitor.acts import Acts
 from monitor.alerts import Alert
 from monitor.detector import JOINED, Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
-from monitor.explanations import Explanations
 from monitor.model import PeerModel
 from monitor.order import IDLE, Merger
 from monitor.reference import Reference
@@ -33,14 +32,11 @@ class Backtest:
         partitions: int,
         source_of: Callable[[str], int],
         quantile: float,
-        explanations_of: Callable[[str], Explanations] = lambda version: Explanations.default(),
     ) -> None:
-        """``explanations_of`` gives the explanations that belong to a version of the rules."""
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._reference = reference
         self._versions: dict[str, RuleSet] = {}
-        self._explanations_of = explanations_of
         self._source_of = source_of
         self._quantile = quantile
         self._use(rules)
@@ -64,7 +60,7 @@ class Backtest:
                 self._use(raw)
                 continue
             try:
-                lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference, self._explanations)
+                lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference, self._rules.explanations)
             except events.BadEvent as error:
                 self.refused[error.reason] += 1
                 continue
@@ -79,8 +75,7 @@ class Backtest:
 
     def _use(self, rules: RuleSet) -> None:
         self._rules = self._versions[rules.version] = rules
-        self._explanations = self._explanations_of(rules.version)
-        explained = partial(explains_later, self._reference, explanations=self._explanations)
+        explained = partial(explains_later, self._reference, explanations=rules.explanations)
         self._detector = Detector(rules, explained, rules_of=self._versions.__getitem__)
 
     def _take(self, lookup: dict[str, Any]) -> list[Alert]:

@@ -20,6 +20,7 @@ from monitor.acts import Acts
 from monitor.alerts import Alert
 from monitor.detector import JOINED, Detector, KeyState
 from monitor.enrich import enrich, explains_later
+from monitor.explanations import Explanations
 from monitor.order import IDLE, Merger, Place
 from monitor.reference import Reference
 from monitor.rules import RuleSet
@@ -50,7 +51,12 @@ class Piece(msgspec.Struct):
 
 
 def read(
-    messages: Iterable[bytes], reference: Reference, source_of: Callable[[str], int], parts: int, received_ms: int
+    messages: Iterable[bytes],
+    reference: Reference,
+    explanations: Explanations,
+    source_of: Callable[[str], int],
+    parts: int,
+    received_ms: int,
 ) -> Piece:
     """Decode and enrich a piece of the log. ``source_of`` gives the source partition of an actor, ``received_ms`` is as in
     :func:`monitor.events.decode`."""
@@ -59,7 +65,7 @@ def read(
     refused: Counter[str] = Counter()
     for raw in messages:
         try:
-            lookup = enrich(events.decode(raw, received_ms=received_ms), reference)
+            lookup = enrich(events.decode(raw, received_ms=received_ms), reference, explanations)
         except events.BadEvent as error:
             refused[error.reason] += 1
             continue
@@ -103,7 +109,8 @@ class Counting:
     def __init__(self, rules: RuleSet, reference: Reference) -> None:
         self.fates: Counter[str] = Counter()
         self._rules = rules
-        self._detector = Detector(rules, partial(explains_later, reference), with_features=False)
+        explained = partial(explains_later, reference, explanations=rules.explanations)
+        self._detector = Detector(rules, explained, with_features=False)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
 
     def own(self, place: Place, lookup: dict[str, Any]) -> list[Alert]:

@@ -105,7 +105,7 @@ def replay(log: Log, rules: RuleSet, jobs: int = 1, show: Callable[[str], None] 
     now = int(time.time() * 1000)
 
     def piece_of(lines: bytes) -> Piece:
-        return read(messages_in(lines), log.reference, log.source_of, jobs, now)
+        return read(messages_in(lines), log.reference, rules.explanations, log.source_of, jobs, now)
 
     pieces = pieces_of(log.file, done.troubles, _PIECE)
     if jobs == 1:

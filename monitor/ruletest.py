@@ -20,6 +20,7 @@ from monitor import events
 from monitor.alerts import Alert
 from monitor.documents import Document, KeyPath, RuleProblem, Wrong, expect, nearest, parse_text
 from monitor.enrich import enrich
+from monitor.explanations import Explanations
 from monitor.reference import BadRecord, Reference, decode
 from monitor.replay import Counting
 from monitor.rules import Correlation, Rule, RuleSet
@@ -178,7 +179,7 @@ def lists_of(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def alerts_of(test: Mapping[str, Any], rules: RuleSet, reference: Reference, at: KeyPath = ()) -> list[Alert]:
     """Every alert of a test's events, in the order they come. Raises :class:`Wrong` for what cannot be read."""
-    lookups = _lookups(expect(test, "events", list, [], at), reference, (*at, "events"))
+    lookups = _lookups(expect(test, "events", list, [], at), reference, rules.explanations, (*at, "events"))
     counting, found, reached = Counting(rules, reference), list[Alert](), 0
     for off, lookup in enumerate(lookups):
         reached = max(reached, lookup["ts"])
@@ -200,7 +201,7 @@ def reference_of(records: Sequence[Any], at: KeyPath = ()) -> Reference:
     return reference
 
 
-def _lookups(given: list[Any], reference: Reference, at: KeyPath) -> list[dict[str, Any]]:
+def _lookups(given: list[Any], reference: Reference, explanations: Explanations, at: KeyPath) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     offset = -_SECOND
     for number, event in enumerate(given):
@@ -218,7 +219,7 @@ def _lookups(given: list[Any], reference: Reference, at: KeyPath) -> list[dict[s
             raise Wrong(f"repeat is not 1 to {MAX_EVENTS - len(found):,}", hint, (*here, "repeat"))
         for copy in range(repeat):
             fixed = {"id": str(number + 1), "time": _time_at(offset), **DEFAULTS}
-            lookup = lookup_of(fields, reference, fixed, here)
+            lookup = lookup_of(fields, reference, fixed, here, explanations)
             offset = lookup["ts"] - _START_MS
             if copy:
                 lookup["id"] += f"-{copy + 1}"
@@ -234,7 +235,11 @@ def _time_at(offset: int) -> str:
 
 
 def lookup_of(
-    fields: Mapping[str, Any], reference: Reference, defaults: Mapping[str, Any] | None = None, at: KeyPath = ()
+    fields: Mapping[str, Any],
+    reference: Reference,
+    defaults: Mapping[str, Any] | None = None,
+    at: KeyPath = (),
+    explanations: Explanations | None = None,
 ) -> dict[str, Any]:
     """An event as the rules see it: decoded and enriched, and what the monitor would find as given. Raises :class:`Wrong`."""
     given: dict[str, Any] = {}
@@ -245,7 +250,8 @@ def lookup_of(
     ours = {name: given.pop(name) for name in events.OURS if name in given}
     message = _nested({**(defaults or {}), **given}, at)
     try:
-        lookup = enrich(events.decode(orjson.dumps(message), received_ms=_FOREVER), reference)
+        decoded = events.decode(orjson.dumps(message), received_ms=_FOREVER)
+        lookup = enrich(decoded, reference, explanations or Explanations.default())
     except (events.BadEvent, TypeError) as error:
         raise Wrong(f"not a lookup: {getattr(error, 'detail', error)}", "see `monitor schema event`", at) from None
     lookup.update(ours)

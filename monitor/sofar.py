@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from monitor.acts import Acts
 from monitor.detector import JOINED, KeyState, load_state, save_state
 from monitor.reference import Reference
 from monitor.replay import Counting
@@ -43,11 +44,12 @@ class Run:
         self._rules = _alone(rule, rules)
         self._lookup = lookup
         self._counting = Counting(self._rules, reference)
-        reached = off = 0
+        acts, reached, off = Acts(), 0, 0
         for each in earlier:
             reached, off = max(reached, each["ts"]), off + 1
-            self._counting.step((reached, 0, off), each)
+            self._counting.step((reached, 0, off), acts.fold(each, reference, reached))
         self._place = (max(reached, lookup["ts"]), 0, off + 1)
+        acts.fold(lookup, reference, self._place[0])
         self._before = {key: save_state(self._counting.state(key)) for key in self._keys()}
         self._fired = self._last()
 
@@ -66,6 +68,9 @@ class Run:
 
     def of(self, rule: Correlation) -> Found:
         """What came of one of the correlations."""
+        if self._lookup.get("act.folded"):
+            first = self._lookup["act.id"]
+            return Found(False, None, False, None, [f"it is one act with the lookup {first}, which is counted instead"])
         if rule.type in ("absence", "anomaly"):
             return Found(rule.id in self._fired, self._fired.get(rule.id), False, None, [_awaited(rule)])
         fired = rule.id in self._fired
@@ -85,6 +90,7 @@ class Run:
         rules = RuleSet(
             [replace(each, grace_ms=0) for each in self._rules.detections],
             [rule if each.id == rule.id else each for each in self._rules.correlations],
+            explanations=self._rules.explanations,
         )
         for key, saved in self._before.items():
             state = load_state(saved)
@@ -108,6 +114,7 @@ def _alone(rule: Correlation, rules: RuleSet) -> RuleSet:
         [each for each in rules.detections if each.id in wanted],
         [replace(each, alerts=True) for each in rules.correlations if each.id in wanted],
         rules.version,
+        rules.explanations,
     )
 
 

@@ -76,7 +76,7 @@ GOOD = {
 @pytest.mark.parametrize(
     ("changed", "line", "column", "says", "hint"),
     [
-        ({"title": "titel: t"}, 1, 1, "there is no titel", "did you mean title?"),
+        ({"title": "titel: t"}, 1, 1, "an explanation has no titel", "did you mean title?"),
         ({"title": ""}, 2, 1, "title is missing", "a title, a name and a description"),
         ({"description": "description: ''"}, 3, 1, "description is missing", "a title, a name"),
         ({"name": "name: 7"}, 2, 1, "name is not a text", ""),
@@ -87,7 +87,13 @@ GOOD = {
         ({"explanation": "explanation: {record: cas}"}, 4, 15, "record cas is none", "did you mean case?"),
         ({"explanation": "explanation: {actor: member}"}, 4, 1, "record is missing", "there are case, dispatch"),
         ({"explanation": "explanation: {record: []}"}, 4, 15, "record is not a word", "there are case"),
-        ({"explanation": "explanation: {record: case, who: unit}"}, 4, 29, "there is no who", "there are record"),
+        (
+            {"explanation": "explanation: {record: case, who: unit}"},
+            4,
+            29,
+            "an explanation has no who",
+            "there are record",
+        ),
         ({"explanation": "explanation: {record: case, actor: boss}"}, 4, 29, "actor boss is none", "member, unit"),
         (
             {"explanation": "explanation: {record: case, subject: [any, area]}"},

@@ -32,8 +32,11 @@ from monitor.simulate import simulate
 from monitor.stream.batches import Out
 from monitor.stream.topics import ALERTS
 
-_DAYS = 28
-_LOOKUPS_PER_ACTOR_DAY = 18.7
+_DAYS, _FEWEST_DAYS = 28, 7
+_FEWEST_ACTORS = 20
+_LOOKUPS_PER_ACTOR_DAY = 20.0
+#: As many hold every kind of misuse.
+_FEWEST_LOOKUPS = int(_FEWEST_ACTORS * _FEWEST_DAYS * _LOOKUPS_PER_ACTOR_DAY)
 _DRAIN = 30.0
 
 
@@ -58,9 +61,9 @@ def demo(
 ) -> None:
     """Show the whole way: real Kafka, a made-up force with hidden misuse, a worker, and the alerts as they come."""
     scene = Scene()
-    actors = max(20, int(seconds * rate / (_LOOKUPS_PER_ACTOR_DAY * _DAYS)))
-    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=_DAYS)
-    force = simulate(ForceSettings(seed=1, days=_DAYS, actors=actors, start=start))
+    actors, days = _size_of(seconds * rate)
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    force = simulate(ForceSettings(seed=1, days=days, actors=actors, start=start))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lookup-monitor-demo-")))
         out.print("starting Kafka (the first time it is downloaded, some 43 MB)")
@@ -85,7 +88,18 @@ def demo(
         raise fail(f"the demo broke: {type(scene.trouble).__name__}: {scene.trouble}")
     _summary(scene, force)
     if not scene.alerts:
-        raise fail("no alert came through Kafka", code=1)
+        hint = "" if seconds * rate >= _FEWEST_LOOKUPS else f"; that takes some {_FEWEST_LOOKUPS:,} lookups (--rate R)"
+        raise fail(f"no alert came through Kafka{hint}", code=1)
+
+
+def _size_of(lookups: int) -> tuple[int, int]:
+    """How many actors and days a force has that makes about so many lookups: few lookups, fewer days, not too few actors.
+
+    Hidden misuse is spread over all the days of a force, so one that is cut off early would show none.
+    """
+    actors = max(_FEWEST_ACTORS, int(lookups / (_LOOKUPS_PER_ACTOR_DAY * _DAYS)))
+    days = min(_DAYS, max(_FEWEST_DAYS, int(lookups / (_LOOKUPS_PER_ACTOR_DAY * actors))))
+    return actors, days
 
 
 def _guard(target: Any, scene: Scene, settings: Settings, force: Any, seconds: int, rate: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +14,11 @@ import orjson
 import typer
 
 from monitor import events
+from monitor.acts import Acts
 from monitor.commands.common import fail, load_kept, load_reference, rule_files, say
 from monitor.documents import Wrong
 from monitor.enrich import enrich
+from monitor.explanations import Explanations
 from monitor.pieces import pieces_of
 from monitor.reference import Reference
 from monitor.replay_processes import messages_in
@@ -40,8 +43,14 @@ def explain_event(rule: str, event: str, reference: Path | None, folder: Path | 
     """What the rule, or each rule of a file, says of the event; what cannot be loaded is said."""
     known = Reference() if reference is None else load_reference(reference)[0]
     pack, wanted = _rules(rule, folder, known)
-    found = _event(event, known)
-    return [verdict_of(each, pack, dict(found.lookup), known, _earlier(found, known)) for each in wanted]
+    explanations = pack.rules.explanations
+    found = _event(event, known, explanations)
+    if found.log is not None:
+        acts, reached = Acts(), 0
+        for each in chain(_earlier(found, known, explanations), (found.lookup,)):
+            reached = max(reached, each["ts"])
+            acts.fold(each, known, reached)
+    return [verdict_of(each, pack, dict(found.lookup), known, _earlier(found, known, explanations)) for each in wanted]
 
 
 def _rules(name: str, folder: Path | None, known: Reference) -> tuple[Pack, list[Rule]]:
@@ -66,16 +75,16 @@ def _rules(name: str, folder: Path | None, known: Reference) -> tuple[Pack, list
     return pack_of(files, loaded.rules, BothLists(lists_in(files), known.lists)), wanted
 
 
-def _event(text: str, known: Reference) -> Event:
+def _event(text: str, known: Reference, explanations: Explanations) -> Event:
     """The event of a JSON text, a file, or a line of a file."""
     if text.lstrip().startswith("{"):
         fixed = {"id": "1", "time": START.isoformat(), **DEFAULTS}
-        return Event(_lookup(text.encode(), "the event", known, fixed))
+        return Event(_lookup(text.encode(), "the event", known, explanations, fixed))
     name, _, line = text.rpartition(":")
     if not Path(text).is_file() and Path(name).is_file() and line.isdecimal():
         for number, found in enumerate(_lines(Path(name)), 1):
             if number == int(line):
-                return Event(_lookup(found, text, known), Path(name), number)
+                return Event(_lookup(found, text, known, explanations), Path(name), number)
         raise fail(f"{name} has no line {line}")
     try:
         whole = Path(text).read_bytes()
@@ -83,7 +92,7 @@ def _event(text: str, known: Reference) -> Event:
         raise fail(f"{text}: {error.strerror} (an event is a JSON text, a file, or FILE:LINE)") from None
     if len(list(messages_in(whole))) > 1 and not _is_json(whole):
         raise fail(f"{text} has several lines; say which one: {text}:1")
-    return Event(_lookup(whole, text, known))
+    return Event(_lookup(whole, text, known, explanations))
 
 
 def _is_json(text: bytes) -> bool:
@@ -94,7 +103,9 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _lookup(raw: bytes, where: str, known: Reference, fixed: dict[str, Any] | None = None) -> dict[str, Any]:
+def _lookup(
+    raw: bytes, where: str, known: Reference, explanations: Explanations, fixed: dict[str, Any] | None = None
+) -> dict[str, Any]:
     try:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -102,7 +113,7 @@ def _lookup(raw: bytes, where: str, known: Reference, fixed: dict[str, Any] | No
     if not isinstance(fields, dict):
         raise fail(f"{where}: not an object")
     try:
-        return lookup_of(fields, known, fixed)
+        return lookup_of(fields, known, fixed, explanations=explanations)
     except Wrong as wrong:
         raise fail(f"{where}: {wrong.message}") from None
 
@@ -115,13 +126,13 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise fail(troubles[0])
 
 
-def _earlier(event: Event, known: Reference) -> Iterator[dict[str, Any]]:
+def _earlier(event: Event, known: Reference, explanations: Explanations) -> Iterator[dict[str, Any]]:
     """The lookups before the event in its log; what is none is passed over, as it would be when it comes."""
     for number, line in enumerate(_lines(event.log) if event.log is not None else (), 1):
         if number == event.line:
             return
         try:
-            yield enrich(events.decode(line, received_ms=_FOREVER), known)
+            yield enrich(events.decode(line, received_ms=_FOREVER), known, explanations)
         except events.BadEvent:
             pass
 

@@ -96,17 +96,18 @@ def parse_explanations(documents: Iterable[Document], problems: list[RuleProblem
 def explanations_of(texts: Mapping[str, str], problems: list[RuleProblem]) -> Explanations:
     """The explanations among the texts of a pack, by path; the built-in ones when the pack declares none.
 
-    Only texts that have such a document are read, so that a pack's many rules are not read twice.
+    Only texts that have such a document are read, so that a pack's many rules are not read twice. Whoever reads the rules
+    says which texts are no YAML.
     """
     paths = [path for path in sorted(texts) if _DECLARES(texts[path])]
-    documents = [one for path in paths for one in parse_text(path, texts[path], problems) if is_explanation(one)]
+    documents = [one for path in paths for one in parse_text(path, texts[path], []) if is_explanation(one)]
     return parse_explanations(documents, problems) if documents else Explanations.default()
 
 
 def _only(data: dict[str, Any], allowed: tuple[str, ...], at: KeyPath) -> None:
     for key in data:
         if key not in allowed:
-            raise Wrong(f"there is no {key}", nearest(key, allowed), (*at, key))
+            raise Wrong(f"an explanation has no {key}", nearest(key, allowed), (*at, key))
 
 
 def _words(

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.documents import Document, RuleProblem, Wrong, nearest, parse_text
+from monitor.explanations import explanations_of
 from monitor.rules import tree
 from monitor.rules.common import check_common
 from monitor.rules.correlations import make_correlation
@@ -127,7 +128,8 @@ def load_texts(
     correlations, silent = _correlations(parsed, detections, problems)
     detections = [replace(rule, alerts=False) if rule.id in silent else rule for rule in detections]
     correlations = [replace(rule, alerts=False) if rule.id in silent else rule for rule in correlations]
-    return LoadReport(RuleSet(detections, correlations, version_of(files)), problems)
+    explanations = explanations_of(files, problems)
+    return LoadReport(RuleSet(detections, correlations, version_of(files), explanations), problems)
 
 
 def version_of(files: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ from bisect import insort
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from monitor.explanations import Explanations
 from monitor.rules.budget import keep_within
 from monitor.rules.firing import make_firing, of_detection
 from monitor.rules.index import WitnessIndex
@@ -41,14 +42,22 @@ Explained = Callable[[str, str | None, int, int], bool]
 
 
 class RuleSet:
-    """An unchanging set of rules. ``version`` names all they were loaded from."""
+    """An unchanging set of rules. ``version`` names all they were loaded from.
+
+    ``explanations`` are those that the pack declares: what explains a lookup is judged by the rules' own.
+    """
 
     def __init__(
-        self, detections: Sequence[Detection] = (), correlations: Sequence[Correlation] = (), version: str = ""
+        self,
+        detections: Sequence[Detection] = (),
+        correlations: Sequence[Correlation] = (),
+        version: str = "",
+        explanations: Explanations | None = None,
     ) -> None:
         self.detections = tuple(detections)
         self.correlations = tuple(correlations)
         self.version = version
+        self.explanations = Explanations.default() if explanations is None else explanations
         self.by_id: Mapping[str, Rule] = {rule.id: rule for rule in (*self.detections, *self.correlations)}
         self._index = WitnessIndex(self.detections)
         made = plans(self.correlations)

@@ -126,7 +126,7 @@ class Intake:
             return
         try:
             lookup = events.decode(record.value, received_ms=record.timestamp, headers=record.headers)
-            lookup = enrich(lookup, self.reference, self._packs.explanations(self.version))
+            lookup = enrich(lookup, self.reference, self._packs.rules(self.version).explanations)
             self._acts.fold(lookup, self.reference, max(self.reached, lookup["ts"]))
             keyed = self._keyed(lookup, record)
         except events.BadEvent as error:

@@ -15,7 +15,6 @@ from typing import Final
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from monitor.explanations import Explanations, explanations_of
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
 from monitor.stream.topics import RULES
@@ -33,7 +32,6 @@ class PackFeed:
         self._load = load
         self._texts: dict[str, dict[str, str]] = {}
         self._made: dict[str, RuleSet] = {}
-        self._explained: dict[str, Explanations] = {}
         self.current: str | None = None
         self._came = asyncio.Condition()
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200)
@@ -70,16 +68,6 @@ class PackFeed:
             if texts is None:
                 raise UnknownPack(version)
             made = self._made[version] = self._load(texts)
-        return made
-
-    def explanations(self, version: str) -> Explanations:
-        """The explanations of a version; those with a flaw are left out. Raises :class:`UnknownPack`."""
-        made = self._explained.get(version)
-        if made is None:
-            texts = self._texts.get(version)
-            if texts is None:
-                raise UnknownPack(version)
-            made = self._explained[version] = explanations_of(texts, [])
         return made
 
     async def ensure(self, version: str) -> RuleSet:

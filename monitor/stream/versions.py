@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from monitor.explanations import Explanations
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
 from monitor.stream.batches import Out
@@ -31,9 +30,6 @@ class Packs(Protocol):
     def rules(self, version: str) -> RuleSet:
         """The rules of a version. Raises :class:`UnknownPack`."""
 
-    def explanations(self, version: str) -> Explanations:
-        """The explanations of a version. Raises :class:`UnknownPack`."""
-
 
 class Pinned:
     """One set of rules, whatever version is asked for: for tests and measurements."""
@@ -49,10 +45,6 @@ class Pinned:
     def rules(self, version: str) -> RuleSet:
         """These rules."""
         return self._rules
-
-    def explanations(self, version: str) -> Explanations:
-        """The built-in ones."""
-        return Explanations.default()
 
 
 class UnknownPack(Exception):

@@ -23,7 +23,6 @@ from faust.types import TP
 
 from monitor.detector import Detector
 from monitor.enrich import explains_later
-from monitor.explanations import explanations_of
 from monitor.metrics import Metrics
 from monitor.rules import RuleSet, load_texts
 from monitor.rules.load import version_of
@@ -156,10 +155,9 @@ class Worker:
     def _detector_of(self, version: str) -> Detector:
         detector = self._detectors.get(version)
         if detector is None:
-            explanations = self._packs.explanations(version)
-            explained = partial(explains_later, self._feed.reference, explanations=explanations)
-            rules_of = self._packs.rules
-            detector = self._detectors[version] = Detector(rules_of(version), explained, rules_of=rules_of)
+            rules = self._packs.rules(version)
+            explained = partial(explains_later, self._feed.reference, explanations=rules.explanations)
+            detector = self._detectors[version] = Detector(rules, explained, rules_of=self._packs.rules)
         return detector
 
     async def _until_known(self, version: str) -> None:
@@ -201,7 +199,6 @@ class Worker:
 
     async def _offer(self, files: Files) -> None:
         problems = load_texts(files, self._feed.reference.lists).problems
-        explanations_of(files, problems)
         self.metrics.rule_problems.set(len(problems))
         if problems:
             self.metrics.rules_refused.inc()

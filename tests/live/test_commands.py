@@ -227,9 +227,10 @@ def test_the_doctor_and_a_worker_and_new_reference_data_while_it_runs(kafka: Ser
     assert not re.search(r"\bo-\d+\b|p-new-token|x-\d+", log), "a log line names a person, a subject or a lookup"
 
 
-def test_the_demo_shows_alerts_and_says_how_it_went(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", [400, 2000])
+def test_the_demo_shows_alerts_and_says_how_it_went(rate: int, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "monitor", "demo", "--seconds", "8", "--rate", "2000", "--plain"],
+        [sys.executable, "-m", "monitor", "demo", "--seconds", "8", "--rate", str(rate), "--plain"],
         env={**os.environ, "COLUMNS": "200", "TMPDIR": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,
@@ -247,9 +248,11 @@ def test_the_demo_shows_alerts_and_says_how_it_went(tmp_path: Path) -> None:
     assert summary is not None
     size = re.search(r"(\d+) actors", done.stdout)
     assert size is not None
-    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=demo._DAYS)
-    force = simulate(ForceSettings(seed=1, days=demo._DAYS, actors=int(size[1]), start=start))
-    assert int(summary[1].replace(",", "")) == min(8 * 2_000, sum(1 for _ in force.events()))
+    actors, days = demo._size_of(8 * rate)
+    assert int(size[1]) == actors
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    force = simulate(ForceSettings(seed=1, days=days, actors=actors, start=start))
+    assert int(summary[1].replace(",", "")) == min(8 * rate, sum(1 for _ in force.events()))
     shown = len(re.findall(r"^\d{4}-\d\d-\d\dT\S+ (?:informational|low|medium|high|critical) ", done.stdout, re.M))
     assert shown == int(summary[2]) > 0
     assert summary[3] == "0"

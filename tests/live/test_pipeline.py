@@ -52,6 +52,8 @@ def with_joined_rule(service: Service) -> None:
     folder = service.folder / "rules"
     shutil.copytree(service.settings.rules, folder)
     (folder / "joined.yml").write_text(JOINED)
+    # The workers must go by what the pack declares, and not by what explains without a pack.
+    (folder / "explanations" / "area-task.yml").unlink()
     service.settings = service.settings.model_copy(update={"rules": folder})
 
 

@@ -167,11 +167,7 @@ class Two:
     def rules(self, version: str) -> RuleSet:
         if version not in ("one", "two"):
             raise UnknownPack(version)
-        return RuleSet(version=version)
-
-    def explanations(self, version: str) -> Explanations:
-        self.rules(version)
-        return Explanations([] if version == "one" else BUILT_IN)
+        return RuleSet(version=version, explanations=Explanations([] if version == "one" else BUILT_IN))
 
 
 def test_a_control_record_changes_the_rules_from_there_on_and_survives_a_restart() -> None:

@@ -74,6 +74,9 @@ REFUSALS: Final = (
             "", (("expires",),)),
     Refusal("LM023", "wrong-kind", "a value is not of the kind its key needs, such as a text for a list",
             "The loader cannot tell what is meant.", r" is not (a|an) [\w ]+$|^\w+ is not true or false"),
+    Refusal("LM024", "wrong-explanation", "an explanation cannot be read", "Lookups that it explains would be alerted about.",
+            r"^(name|description|explanation) is missing|^name .* cannot be used|^an explanation has no ",
+            (("explanation",),)),
     Refusal("LM099", "refused", "the loader refuses it for another reason", "The rule does not run."),
 )  # fmt: skip
 #: Its messages are so general that places are asked first.

@@ -82,7 +82,7 @@ CASES: dict[str, list[Case]] = {
             says="the description repeats the title",
             good=news(_DESCRIPTION, "description: Someone in the news was looked up without an explanation."),
         ),
-        case({"rules/explanations/tips.yml": "title: Tips\n¦description: Tips.\nexplanation: {name: tip}\n"}, says="repeats"),
+        case({"rules/explanations/tips.yml": "title: Tips\nname: tip\n¦description: Tips.\nexplanation: {record: case}\n"}, says="repeats"),
     ],
     "LM123": [
         case(news("author: Security desk", "¦author: [Security desk]"), says="author is not a text"),

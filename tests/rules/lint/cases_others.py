@@ -12,7 +12,10 @@ _HEAD = "title: Someone in the news"
 
 def moved(path: str, mark: str = "") -> dict[str, str]:
     """The news rule in another file; where it was there is only a tip."""
-    return {path: f"{mark}{NEWS}", PATHS["news"]: "title: Tips\ndescription: A tip.\nexplanation: {name: tip2}\n"}
+    return {
+        path: f"{mark}{NEWS}",
+        PATHS["news"]: "title: Tips\nname: tip2\ndescription: A tip.\nexplanation: {record: case}\n",
+    }
 
 
 CASES: dict[str, list[Case]] = {
@@ -72,7 +75,7 @@ CASES: dict[str, list[Case]] = {
     "LM366": [
         case(news(_HEAD, f"# lint: disable=LM101,¦LM999\n{_HEAD}"), says="no check LM999", good=news(_HEAD, f"# lint: disable=tab\n{_HEAD}")),
     ],
-    "LM367": [case({"rules/curiosity/empty.yml": "¦# later\n"}, says="nothing in it", good={"rules/curiosity/x.yml": "# tips\nexplanation: tip3\n"})],
+    "LM367": [case({"rules/curiosity/empty.yml": "¦# later\n"}, says="nothing in it", good={"rules/curiosity/x.yml": "# tips\ntitle: More\nname: tip3\ndescription: A tip of another kind.\nexplanation: {record: dispatch}\n"})],
     "LM370": [
         case(
             news("title: S", "¦title: S"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.rules.lint.samples import Case, case, condition, correlation, count, news, press, selection
+from tests.rules.lint.samples import Case, case, condition, correlation, count, news, press, selection, tips
 
 _ID = "id: 3d9d6a3c-2f6c-4e0e-9d51-6c1d0a1f5a01\n"
 _TITLE = "title: Someone in the news was looked up\n"
@@ -153,6 +153,12 @@ CASES: dict[str, list[Case]] = {
     "LM022": [
         case(press("expires: 2027-03-01", "¦expires: soon"), says="expires soon is no date"),
         case(press("expires: 2027-03-01", "¦expires: 2027-02-30"), says="", good=press("2027-03-01", "2027-03-01T12:00:00Z")),
+    ],
+    "LM024": [
+        case(tips("title: Tips\nname: tip\n", "¦title: Tips\n"), says="name is missing"),
+        case(tips("name: tip", "¦name: none"), says="name none cannot be used"),
+        case(tips("record: case", "¦record: rumour"), says="rumour"),
+        case(tips("record: case", "record: case\n  ¦strenght: 1"), says="an explanation has no strenght"),
     ],
     "LM023": [
         case(news("name: in-news", "¦name: [in-news]"), says="name is not a text"),

@@ -128,9 +128,10 @@ filter:
 expires: 2027-03-01
 """
 EXPLANATION = """title: Tips
+name: tip
 description: A tip was written down.
 explanation:
-  name: tip
+  record: case
 """
 GOOD: Mapping[str, str] = {
     "rules/curiosity/news.yml": NEWS,
@@ -165,6 +166,10 @@ def exports(old: str, new: str) -> Edit:
 
 def press(old: str, new: str) -> Edit:
     return Edit("press", old, new)
+
+
+def tips(old: str, new: str) -> Edit:
+    return Edit("tips", old, new)
 
 
 def selection(line: str, condition: str = "news and unexplained") -> Edit:
