@@ -8,7 +8,7 @@ itself: together, explanations of strengths s explain with 1 - ∏(1 - s), and f
 
 from monitor.explanations.ask import ENOUGH, NONE, Asked, Explanations, Neighbours, explain_later, join, with_none
 from monitor.explanations.model import Explanation
-from monitor.explanations.parse import explanations_of, is_explanation, parse_explanation, parse_explanations
+from monitor.explanations.parse import is_explanation, parse_explanation, parse_explanations
 
 __all__ = [
     "ENOUGH",
@@ -18,7 +18,6 @@ __all__ = [
     "Explanations",
     "Neighbours",
     "explain_later",
-    "explanations_of",
     "is_explanation",
     "join",
     "parse_explanation",

@@ -16,10 +16,10 @@ explanation:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
-from monitor.documents import Document, KeyPath, RuleProblem, Wrong, expect, nearest, parse_text
+from monitor.documents import Document, KeyPath, RuleProblem, Wrong, expect, nearest
 from monitor.explanations.ask import Explanations
 from monitor.explanations.model import FACTS, Explanation
 
@@ -32,7 +32,6 @@ _RECORDS: Final = ("case", "dispatch", "watch", "shift")
 _ACTORS: Final = ("member", "unit", "requester")
 _SUBJECTS: Final = ("listed", "area", "any")
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_DECLARES: Final = re.compile(r"^explanation[ \t]*:", re.MULTILINE).search
 _SPAN: Final = re.compile(r"(\d{1,6})([smhdw])")
 _SPAN_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -91,17 +90,6 @@ def parse_explanations(documents: Iterable[Document], problems: list[RuleProblem
         else:
             found[one.name] = one, document
     return Explanations(one for one, _ in found.values())
-
-
-def explanations_of(texts: Mapping[str, str], problems: list[RuleProblem]) -> Explanations:
-    """The explanations among the texts of a pack, by path; the built-in ones when the pack declares none.
-
-    Only texts that have such a document are read, so that a pack's many rules are not read twice. Whoever reads the rules
-    says which texts are no YAML.
-    """
-    paths = [path for path in sorted(texts) if _DECLARES(texts[path])]
-    documents = [one for path in paths for one in parse_text(path, texts[path], []) if is_explanation(one)]
-    return parse_explanations(documents, problems) if documents else Explanations.default()
 
 
 def _only(data: dict[str, Any], allowed: tuple[str, ...], at: KeyPath) -> None:

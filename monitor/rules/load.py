@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.documents import Document, RuleProblem, Wrong, nearest, parse_text
-from monitor.explanations import explanations_of
+from monitor.explanations import Explanations, is_explanation, parse_explanations
 from monitor.rules import tree
 from monitor.rules.common import check_common
 from monitor.rules.correlations import make_correlation
@@ -62,10 +62,15 @@ class Parsed(msgspec.Struct):
 
     def problem(self, wrong: Wrong) -> RuleProblem:
         """The problem with its place, for which the text is read again if need be."""
-        document = self.document or next(islice(parse_text(self.path, self.text, []), self.number, None), None)
+        document = self.whole
         if document is None:
             return RuleProblem(self.path, 1, 1, wrong.message, wrong.hint)
         return document.problem(wrong)
+
+    @property
+    def whole(self) -> Document | None:
+        """The document, for which the text is read again if need be; none when the text is no longer what it was."""
+        return self.document or next(islice(parse_text(self.path, self.text, []), self.number, None), None)
 
 
 def as_wrong(error: Exception) -> Wrong:
@@ -128,8 +133,7 @@ def load_texts(
     correlations, silent = _correlations(parsed, detections, problems)
     detections = [replace(rule, alerts=False) if rule.id in silent else rule for rule in detections]
     correlations = [replace(rule, alerts=False) if rule.id in silent else rule for rule in correlations]
-    explanations = explanations_of(files, problems)
-    return LoadReport(RuleSet(detections, correlations, version_of(files), explanations), problems)
+    return LoadReport(RuleSet(detections, correlations, version_of(files), _explanations(parsed, problems)), problems)
 
 
 def version_of(files: Mapping[str, str]) -> str:
@@ -193,6 +197,13 @@ def _detections(parsed: list[Parsed], lists: Lists, problems: list[RuleProblem])
             problems.append(one.problem(as_wrong(error)))
             one.data["correlation"] = one.data["filter"] = None  # nothing more is made of it
     return detections
+
+
+def _explanations(parsed: list[Parsed], problems: list[RuleProblem]) -> Explanations:
+    """Those that the pack declares; the built-in ones when it declares none."""
+    declared = [one.whole for one in parsed if "explanation" in one.data]
+    documents = [document for document in declared if document is not None and is_explanation(document)]
+    return parse_explanations(documents, problems) if documents else Explanations.default()
 
 
 def _foreign(parsed: list[Parsed], lists: Lists, problems: list[RuleProblem]) -> list[Detection]:

@@ -44,6 +44,9 @@ _OF_NUMBERS: Final = frozenset({"lt", "lte", "gt", "gte"})
 _EXACT: Final = 2**53
 _PLACES: Final = frozenset({"contains", "startswith", "endswith"})
 #: With `expand`, a percent sign after a backslash is one; pySigma is given this character, which no text has, in its place.
+_LONGEST: Final = 2**63
+#: How pySigma shows a value without words of its own.
+_OBJECT: Final = re.compile(r"<sigma\.types\.Sigma(\w+) object at 0x[0-9a-f]+>")
 _PERCENT: Final = "\ufdd0"
 _ESCAPED_PERCENT: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\%").sub
 _CONDITION_HINT: Final = "names of selections, and, or, not, 1 of name*, all of them"
@@ -115,6 +118,11 @@ def _item(key: str, value: Any) -> tuple[str, Any]:
     name, *modifiers = key.split("|")
     if value == []:
         raise SigmaValueError(f"{key} has no value")
+    values = value if isinstance(value, list) else [value]
+    if any(isinstance(one, (list, dict)) for one in values):
+        raise SigmaValueError(f"a value of {key} is a list or a mapping")
+    if "re" in modifiers and None in values:
+        raise SigmaValueError(f"a value of {key} is no text")
     if "re" in modifiers:
         modifiers, value = _anchored(modifiers, value)
     if not _OF_TEXTS.isdisjoint(modifiers) or name == "":
@@ -182,7 +190,8 @@ def _explain(error: Exception, name: str, value: Any, at: str) -> Wrong:
 
 def first_line(error: Exception) -> str:
     """The first line of an error's message."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return _OBJECT.sub(lambda found: found[1].lower(), line)
 
 
 def _condition(node: Any, detections: SigmaDetections) -> tree.Node:
@@ -255,7 +264,8 @@ def _test(field: str | None, value: Any) -> tree.Test:
         case sigma.SigmaTimestampPart():
             return tree.Compare("eq", float(value.number), value.timestamp_part.name.lower())
         case sigma.SigmaNumber():
-            return tree.Exactly(value.number)
+            # pySigma makes whole numbers of floats like 1e308, which are too long to keep.
+            return tree.Exactly(value.number if abs(value.number) < _LONGEST else float(value.number))
         case sigma.SigmaBool():
             return tree.Exactly(value.boolean)
         case sigma.SigmaRegularExpression():

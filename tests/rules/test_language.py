@@ -389,7 +389,7 @@ def test_a_condition(condition: Any, fields: dict[str, str], yes: bool) -> None:
         ({"x|contians": "a"}, "contians"),
         ({"x|wide": "é"}, "ascii"),
         ({"x|windash": "-a -b -c -d"}, "three"),
-        ({"x": {"y": 1}}, "dict"),
+        ({"x": {"y": 1}}, "a mapping"),
         ({"x|re": "a", "x|re|contains": "b", "x|contains|re": "c"}, "twice"),
         ([], ""),
         ({}, ""),

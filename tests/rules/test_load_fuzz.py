@@ -195,6 +195,21 @@ def test_a_rule_with_anything_anywhere_is_taken_or_reported(chance: random.Rando
     load("\n---\n".join(orjson.dumps(each).decode() for each in documents))
 
 
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"x|cidr": None}, "Modifier SigmaCIDRModifier incompatible to value type of 'null'"),
+        ({"x|re|i": [["^a"], "^b"]}, "a value of x|re|i is a list or a mapping"),
+        ({"x|re": ["a", None]}, "a value of x|re is no text"),
+        ({"x": [{"a": 1}]}, "a value of x is a list or a mapping"),
+        ({"x": 1e308}, None),
+    ],
+)
+def test_what_went_wrong_once(selection: Any, message: str | None) -> None:
+    found = [problem.message for problem in load(detection(selection, name="x")).problems]
+    assert found == ([] if message is None else [message])
+
+
 def test_the_rules_that_are_changed_there_are_right() -> None:
     loaded = load_texts({"x.yml": "\n---\n".join(orjson.dumps(each).decode() for each in EVERY), "lists/l.txt": "a"})
     assert loaded.problems == []
