@@ -1,7 +1,7 @@
 """One human act: a client program makes several queries of one click (plate, its owner, is the owner wanted).
 
 They are told by what they are like: the same actor at the same terminal, seconds apart, each about a subject that belongs to
-one before it. The first is what somebody decided to look up; the others follow, so they are marked as folded into it, and
+one before it. The first that comes stands for what somebody decided to look up; the others are marked as folded into it, and
 what explains the first explains them. Queries about subjects that have nothing to do with each other (plates in a row) never
 fold, however fast they come.
 """
@@ -21,7 +21,8 @@ ACTS_VERSION: Final = 1
 #: The longest pause between two queries of one act, and the longest that an act lasts, in milliseconds of event time.
 PAUSE_MS: Final = 15_000
 LONGEST_MS: Final = 60_000
-#: How long a lookup may come late and still join an act that it lies in.
+#: How far event time may have gone on since an act was last added to, so that what comes late still joins it. Lookups of a
+#: terminal that had lost the line come hours late, but together.
 LATE_MS: Final = 60_000
 #: How many subjects an act may join, and of how many actors the act is known; the oldest are forgotten first.
 MAX_SUBJECTS: Final = 32
@@ -36,7 +37,7 @@ class BadActs(Exception):
 
 class Act(msgspec.Struct, array_like=True):
     """The running act of an actor. ``near`` are owners and addresses of its subjects, ``strength`` is that of the first's
-    explanation, 0 when it had none."""
+    explanation, 0 when it had none, ``seen`` the newest event time of the source when it was last added to."""
 
     root: str
     first: int
@@ -45,6 +46,7 @@ class Act(msgspec.Struct, array_like=True):
     subjects: list[str]
     near: list[str]
     strength: float
+    seen: int
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -71,16 +73,16 @@ class Acts:
         self._forget(reached)
         lookup["act.id"] = lookup["id"]
         actor, terminal, subject = lookup["actor.id"], lookup.get("client.terminal"), lookup.get("subject.id")
-        if terminal is None or subject is None or lookup["ts"] < reached - LATE_MS:
+        if terminal is None or subject is None:
             return lookup
         act, about = self._acts.get(actor), reference.about(subject)
         if act is not None and act.terminal == terminal and _belongs(act, subject, about, lookup["ts"]):
-            _join(act, subject, about, lookup["ts"])
+            _join(act, subject, about, lookup["ts"], reached)
             if lookup["id"] != act.root:
                 lookup["act.id"], lookup["act.folded"] = act.root, True
                 _inherit(lookup, act.strength)
         elif act is None or lookup["ts"] >= act.last:
-            act = self._begin(lookup, terminal, subject, about)
+            act = self._begin(lookup, terminal, subject, about, reached)
         else:  # late, and no part of what runs now
             return lookup
         self._acts.pop(actor, None)
@@ -90,11 +92,11 @@ class Acts:
         return lookup
 
     @staticmethod
-    def _begin(lookup: dict[str, Any], terminal: str, subject: str, about: About) -> Act:
+    def _begin(lookup: dict[str, Any], terminal: str, subject: str, about: About, reached: int) -> Act:
         explained = NONE not in lookup.get("explanation", (NONE,))
         strength = float(lookup.get("explanation.strength", 1.0)) if explained else 0.0
-        act = Act(lookup["id"], lookup["ts"], lookup["ts"], terminal, [], [], strength)
-        _join(act, subject, about, lookup["ts"])
+        act = Act(lookup["id"], lookup["ts"], lookup["ts"], terminal, [], [], strength, reached)
+        _join(act, subject, about, lookup["ts"], reached)
         return act
 
     def _forget(self, reached: int) -> None:
@@ -102,7 +104,7 @@ class Acts:
         acts = self._acts
         while acts:
             actor = next(iter(acts))
-            if acts[actor].last >= reached - LATE_MS - PAUSE_MS:
+            if acts[actor].seen >= reached - LATE_MS - PAUSE_MS:
                 break
             del acts[actor]
 
@@ -126,7 +128,9 @@ class Acts:
 
 def _belongs(act: Act, subject: str, about: About, ts: int) -> bool:
     """Whether a query at ``ts`` about ``subject`` can be part of the act."""
-    if not act.first <= ts <= min(act.first + LONGEST_MS, act.last + PAUSE_MS):
+    # Systems deliver at their own pace, so that a query may come before the one that it followed.
+    earliest, latest = act.first - PAUSE_MS, act.last + PAUSE_MS
+    if not max(earliest, act.last - LONGEST_MS) <= ts <= min(latest, act.first + LONGEST_MS):
         return False
     subjects = act.subjects
     if subject in subjects:
@@ -138,8 +142,9 @@ def _belongs(act: Act, subject: str, about: About, ts: int) -> bool:
     return any(other in subjects for _, other in about.links)
 
 
-def _join(act: Act, subject: str, about: About, ts: int) -> None:
-    act.last = max(act.last, ts)
+def _join(act: Act, subject: str, about: About, ts: int, reached: int) -> None:
+    act.seen = reached
+    act.first, act.last = min(act.first, ts), max(act.last, ts)
     if subject not in act.subjects:
         act.subjects.append(subject)
         act.near += [name for name in (about.owner, about.address) if name is not None and name not in act.near]

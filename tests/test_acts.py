@@ -122,6 +122,25 @@ def test_one_actor_one_terminal_within_seconds(more: dict[str, Any], folded: boo
     assert marks(found) == ("x-1" if folded else "x-2", folded)
 
 
+@pytest.mark.parametrize(
+    ("times", "folded"),
+    [
+        ((2000, 0), [False, True]),
+        ((3000, 2000, 0), [False, True, True]),
+        ((PAUSE_MS, 0), [False, True]),
+        ((PAUSE_MS + 1, 0), [False, False]),
+        ((20_000, 10_000, 0, 30_000), [False, True, True, True]),
+        ((0, 15_000, 30_000, 45_000, 50_000, -10_001), [False, True, True, True, True, False]),
+        ((0, 15_000, 30_000, 45_000, 50_000, -10_000), [False, True, True, True, True, True]),
+    ],
+)
+def test_queries_of_one_click_fold_in_whatever_order_their_systems_deliver_them(
+    times: tuple[int, ...], folded: list[bool]
+) -> None:
+    tell = Story()
+    assert [marks(tell("p-1", ms))[1] for ms in times] == folded
+
+
 def test_an_act_ends_after_a_minute_however_quick_it_goes_on() -> None:
     tell = Story()
     found = [marks(tell("AA-01", n * 10_000)) for n in range(9)]
@@ -198,13 +217,23 @@ def test_a_late_lookup_joins_only_an_act_it_lies_in() -> None:
     tell("AA-01", 0)
     tell("p-1", 8000)
     assert marks(tell("a-1", 4000)) == ("x-1", True)
-    assert marks(tell("a-1", -1)) == ("x-4", False)
+    assert marks(tell("a-1", 8000 - LONGEST_MS)) == ("x-4", False)
     assert marks(tell("AA-03", 5000)) == ("x-5", False)
     assert marks(tell("AA-01", 9000)) == ("x-1", True), "what was late and no part of it changed nothing"
     tell("elsewhere", 9000 + LATE_MS - 1000, actor="o-2")
     assert marks(tell("p-1", 9000)) == ("x-1", True)
-    tell("elsewhere", 9001 + LATE_MS, actor="o-2")
+    tell("elsewhere", 9000 + 2 * LATE_MS - 1000 + PAUSE_MS + 1, actor="o-2")
     assert marks(tell("p-1", 9000)) == ("x-10", False), "too late"
+
+
+def test_the_clicks_of_a_terminal_that_had_lost_the_line_fold_though_they_come_hours_late() -> None:
+    tell = Story()
+    tell("AA-03", -3_600_000)
+    tell("elsewhere", 5 * 3_600_000, actor="o-2")
+    found = [marks(tell(subject, ms)) for subject, ms in (("AA-01", 0), ("p-1", 2000), ("AA-03", 90_000))]
+    tell("elsewhere", 5 * 3_600_000 + 1000, actor="o-2")
+    found += [marks(tell(subject, ms)) for subject, ms in (("p-3", 91_000), ("p-3", 200_000))]
+    assert found == [("x-3", False), ("x-3", True), ("x-5", False), ("x-5", True), ("x-8", False)]
 
 
 def test_a_copy_of_the_first_is_not_folded_into_itself() -> None:

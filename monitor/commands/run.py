@@ -17,6 +17,7 @@ from rich.table import Table
 
 from monitor.commands.common import fail, kafka_errors, load_rules, out, start_kafka
 from monitor.commands.ingest import data_home
+from monitor.memory import keep_small
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream import topics
 
@@ -25,6 +26,7 @@ def worker() -> None:
     """Run one worker; start as many as there are partitions, each on its own metrics port."""
     from monitor.stream.run import run_worker
 
+    keep_small()
     settings = Settings()
     with kafka_errors(settings.bootstrap):
         admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)

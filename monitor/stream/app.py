@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -43,11 +44,32 @@ def new_app(settings: Settings) -> faust.App:
 def add_agent(
     app: faust.App, topic: str, started: Callable[[], Awaitable[Any]], handle: Callable[[Any], Awaitable[None]]
 ) -> None:
-    """Give every chunk of ``topic`` to ``handle``, once ``started`` has returned; ``handle`` acknowledges it itself."""
+    """Give every chunk of ``topic`` to ``handle``, once ``started`` has returned; ``handle`` acknowledges it itself.
+
+    Those of one partition one after the other, in order; while one waits for Kafka another partition's is worked on.
+    """
 
     async def agent(stream: Any) -> None:
         await started()
-        async for event in stream.noack().events():
-            await handle(event)
+        lanes: dict[int, asyncio.Queue[Any]] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for event in stream.noack().events():
+                    lane = lanes.get(event.message.partition)
+                    if lane is None:
+                        lane = lanes[event.message.partition] = asyncio.Queue(maxsize=1)
+                        group.create_task(_follow(app, lane, handle))
+                    await lane.put(event)
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
     app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
+
+
+async def _follow(app: faust.App, lane: asyncio.Queue[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
+    """Handle what comes on a partition's lane, without end."""
+    while True:
+        event = await lane.get()
+        # What was read before a rebalance comes again, to whoever has the partition now.
+        if event.message.generation_id == app.consumer_generation_id:
+            await handle(event)

@@ -18,7 +18,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 
 #: The most records in one chunk, so that a partition with a backlog neither starves the others nor blows up memory.
-MAX_CHUNK = 1000
+MAX_CHUNK = 2000
 
 
 #: The longest Kafka holds a fetch for which it has nothing, in milliseconds. Faust asks for 1,500. aiokafka has one fetch in

@@ -230,6 +230,7 @@ class Worker:
         for version in {version_in(record) for record in event.message.value if record.headers} - {None}:
             await self._until_known(str(version))
         out, state = intake.process(event.message.value)
+        _forget_records(event)
         await self._write("intake", out)
         # Only now: the state says that Kafka has acknowledged all that was made of the chunk.
         await self._write("intake", state)

@@ -93,14 +93,14 @@ def bound_never_met(rule: Written, pack: Pack) -> Iterator[Note]:
 
 @check("LM303", "warning", "a bound that is always met", CORRELATION)
 def bound_always_met(rule: Written, pack: Pack) -> Iterator[Note]:
-    """It fires at the first lookup, so that the rules it is made of say the same without it."""
+    """It fires at the first lookup, so that the rules it is made of say the same without it, unless it keeps quiet after."""
     made = _loaded(rule)
     if made is None or not _has_bounds(made):
         return
     if not made.bounds:
         if made.expression is None and len(made.rules) == 1:
             yield Note("one rule alone always matches with itself", "name another", (_AT, "rules"))
-    elif met_by_all(made.bounds, *range_of(made, pack)):
+    elif not made.suppress_ms and met_by_all(made.bounds, *range_of(made, pack)):
         yield Note("the first lookup meets this already", "ask for more", _bound_place(rule))
 
 
