@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,27 +49,44 @@ def add_agent(
     Those of one partition one after the other, in order; while one waits for Kafka another partition's is worked on.
     """
 
+    def is_current(event: Any) -> bool:
+        return bool(event.message.generation_id == app.consumer_generation_id)
+
     async def agent(stream: Any) -> None:
         await started()
-        lanes: dict[int, asyncio.Queue[Any]] = {}
-        try:
-            async with asyncio.TaskGroup() as group:
-                async for event in stream.noack().events():
-                    lane = lanes.get(event.message.partition)
-                    if lane is None:
-                        lane = lanes[event.message.partition] = asyncio.Queue(maxsize=1)
-                        group.create_task(_follow(app, lane, handle))
-                    await lane.put(event)
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        await in_lanes(stream.noack().events(), handle, is_current)
 
     app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
 
 
-async def _follow(app: faust.App, lane: asyncio.Queue[Any], handle: Callable[[Any], Awaitable[None]]) -> None:
-    """Handle what comes on a partition's lane, without end."""
-    while True:
-        event = await lane.get()
-        # What was read before a rebalance comes again, to whoever has the partition now.
-        if event.message.generation_id == app.consumer_generation_id:
-            await handle(event)
+async def in_lanes(
+    events: AsyncIterator[Any], handle: Callable[[Any], Awaitable[None]], is_current: Callable[[Any], bool]
+) -> None:
+    """Handle events, those of one partition in order, and several partitions' at once. The first error ends all.
+
+    What was read before a rebalance (``is_current`` says no) is dropped: it comes again, to whoever has the partition now.
+    """
+    lanes: dict[int, asyncio.Queue[Any]] = {}
+
+    async def follow(lane: asyncio.Queue[Any]) -> None:
+        while True:
+            event = await lane.get()
+            if is_current(event):
+                await handle(event)
+            lane.task_done()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            followers = []
+            async for event in events:
+                lane = lanes.get(event.message.partition)
+                if lane is None:
+                    lane = lanes[event.message.partition] = asyncio.Queue(maxsize=1)
+                    followers.append(group.create_task(follow(lane)))
+                await lane.put(event)
+            for lane in lanes.values():
+                await lane.join()
+            for follower in followers:
+                follower.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None

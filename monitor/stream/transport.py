@@ -10,20 +10,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 
-#: The most records in one chunk, so that a partition with a backlog neither starves the others nor blows up memory.
+#: The most records in one chunk, and the most bytes of their values, so that a partition with a backlog neither starves the
+#: others nor blows up memory. A record that is longer is a chunk of its own.
 MAX_CHUNK = 2000
+MAX_CHUNK_BYTES = 700_000
 
 
 #: The longest Kafka holds a fetch for which it has nothing, in milliseconds. Faust asks for 1,500. aiokafka has one fetch in
 #: flight, for the partitions it holds nothing of; meanwhile one that is read faster than the others gets no new records.
 FETCH_WAIT_MS = 40
+
+
+def pieces_of(records: list[Any]) -> Iterator[list[Any]]:
+    """The records in chunks of at most MAX_CHUNK_BYTES, in order; none when there is no record."""
+    first = size = 0
+    for at, record in enumerate(records):
+        length = len(record.value or b"")
+        if at > first and size + length > MAX_CHUNK_BYTES:
+            yield records[first:at]
+            first, size = at, 0
+        size += length
+    if records:
+        yield records[first:] if first else records
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -41,6 +56,9 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._delivered: dict[TP, deque[int]] = {}
+        #: The last offset that was fetched of a partition, and that was acknowledged.
+        self._fetched: dict[TP, int] = {}
+        self._done: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
@@ -54,11 +72,15 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         if not self.flow_active:
             await self.perform_seek()
             return
-        for tp, chunk in records.items():
+        wanted = {
+            tp: fetched
+            for tp, fetched in records.items()
+            if fetched and (active is None or tp in active or tp in self._buffered_partitions)
+        }
+        self._fetched.update({tp: fetched[-1].offset for tp, fetched in wanted.items()})
+        for tp, chunk in ((tp, chunk) for tp, fetched in wanted.items() for chunk in pieces_of(fetched)):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 break
-            if not chunk or not (active is None or tp in active or tp in self._buffered_partitions):
-                continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             # Delivered from here on, it holds back the commit of whatever comes after it until it is acknowledged. An
             # acknowledgement left from before a rebalance must not count for it.
@@ -82,6 +104,15 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             generation_id=self.app.consumer_generation_id,
         )
 
+    def ack(self, message: Message) -> bool:
+        """Note that a chunk is done."""
+        self._done[message.tp] = max(message.offset, self._done.get(message.tp, -1))
+        return bool(super().ack(message))
+
+    def is_in_hand(self, tp: TP) -> bool:
+        """Whether something was fetched of the partition that is not acknowledged: its position says nothing then."""
+        return tp in self._fetched and self._done.get(tp, -1) < self._fetched[tp]
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """A chunk stands for all its records, so the offsets between two chunks are no gap."""
 
@@ -102,10 +133,14 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._delivered.pop(tp, None)
+            self._fetched.pop(tp, None)
+            self._done.pop(tp, None)
 
     async def perform_seek(self) -> None:
         """After a seek the chunks come again, so what was delivered before counts no more."""
         self._delivered.clear()
+        self._fetched.clear()
+        self._done.clear()
         await super().perform_seek()
 
 

@@ -342,7 +342,7 @@ class Worker:
         for tp in assigned:
             quiet = now - self._quiet_since.setdefault(tp.partition, now)
             told = now - self._told_idle.get(tp.partition, -1e9)
-            if quiet < self.settings.idle_after or told < 10:
+            if quiet < self.settings.idle_after or told < 10 or self.app.consumer.is_in_hand(tp):
                 continue
             position = await self.app.consumer.position(tp)
             highwater = self.app.consumer.highwater(tp)

@@ -22,6 +22,7 @@ from monitor.metrics import Metrics
 from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.rules import RuleSet
 from monitor.settings import Settings
+from monitor.stream import transport
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Detect
 from monitor.stream.intake import Intake, load_state
@@ -63,6 +64,19 @@ def test_an_offset_is_committed_only_when_all_before_it_are_acknowledged(sizes: 
     final = made._new_offset(PART)
     assert (final or committed) == ends[-1] + 1
     assert made._acked[PART] == []
+
+
+@given(st.lists(st.none() | st.integers(0, 30), max_size=30))
+def test_what_is_fetched_is_cut_into_chunks_of_so_many_bytes(sizes: list[int | None]) -> None:
+    records = [SimpleNamespace(value=None if size is None else bytes(size)) for size in sizes]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "MAX_CHUNK_BYTES", 40)
+        pieces = list(transport.pieces_of(records))
+    assert [record for piece in pieces for record in piece] == records
+    lengths = [sum(len(record.value or b"") for record in piece) for piece in pieces]
+    assert all(piece for piece in pieces)
+    assert all(length <= 40 for length in lengths)
+    assert all(here + len(after[0].value or b"") > 40 for here, after in zip(lengths, pieces[1:], strict=False))
 
 
 @given(st.text(), st.integers(1, 64))
@@ -279,6 +293,45 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
     event.message.value[0].headers = ()
     asyncio.run(Worker._intake(shell, event))  # type: ignore[arg-type]
     assert done == [KEYED, "state", "ack"]
+
+
+@pytest.mark.parametrize("is_in_hand", [True, False])
+def test_a_partition_is_not_idle_while_its_chunks_wait_to_be_worked_on(is_in_hand: bool) -> None:
+    """Its position is at the end then, and nothing of it may have been worked on for long: others must wait for it."""
+    told: list[Out] = []
+
+    async def write(_: str, out: list[Out]) -> None:
+        told.extend(out)
+
+    async def intake_of(_: int) -> Intake:
+        return intake()
+
+    async def position(_: TP) -> int:
+        return 7
+
+    reader = SimpleNamespace(
+        assignment=lambda: {PART}, position=position, highwater=lambda _: 7, is_in_hand=lambda _: is_in_hand
+    )
+    shell = SimpleNamespace(
+        ready=True, app=SimpleNamespace(rebalancing=False, consumer=reader), settings=Settings(), _intake_of=intake_of,
+        _write=write, _quiet_since={0: -1e9}, _told_idle={},
+    )  # fmt: skip
+    asyncio.run(Worker._tell_idle(shell))  # type: ignore[arg-type]
+    assert bool(told) is not is_in_hand
+
+
+def test_what_was_fetched_is_in_hand_until_it_is_acknowledged() -> None:
+    made = consumer([])
+    made._fetched, made._done = {}, {}
+    made.app = SimpleNamespace(topics=SimpleNamespace(acks_enabled_for=lambda _: False))
+    made._committed_offset = {PART: None}
+    made._waiting_for_ack = None
+    assert not made.is_in_hand(PART)
+    made._fetched[PART] = 9
+    assert made.is_in_hand(PART)
+    for offset, left in ((4, True), (9, False)):
+        made.ack(SimpleNamespace(tp=PART, topic=EVENTS, offset=offset, acked=False))
+        assert made.is_in_hand(PART) is left
 
 
 def test_a_pack_goes_through_kafka_as_it_is() -> None:
