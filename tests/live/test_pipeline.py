@@ -207,5 +207,4 @@ def test_ten_thousand_actors_fit_in_400_megabytes(service: Service) -> None:
         return sum(values) >= len(keep)
 
     wait_for(counted, 120, "all lookups to be counted")
-    print("RSS", psutil.Process(worker.pid).memory_info().rss // 2**20)
     assert psutil.Process(worker.pid).memory_info().rss < 400 * 1024 * 1024
