@@ -26,12 +26,7 @@ class Backtest:
     """One run. ``source_of`` gives the source partition (0 to ``partitions`` - 1) of an actor's lookups, as the producer does."""
 
     def __init__(
-        self,
-        rules: RuleSet,
-        reference: Reference,
-        partitions: int,
-        source_of: Callable[[str], int],
-        quantile: float,
+        self, rules: RuleSet, reference: Reference, partitions: int, source_of: Callable[[str], int], quantile: float
     ) -> None:
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()

@@ -154,8 +154,10 @@ class Detector:
             return []
         own = src if key.startswith("actor/") else JOINED
         made: list[alerts.Alert] = []
+        # What is decided leads to nothing under a version that nothing waited under before.
+        known = self._known(state)
         # One at a time, whatever the versions: what is decided first may keep the next quiet.
-        while (waiting := first_due(state, own, reached, self._known(state))) is not None:
+        while (waiting := first_due(state, own, reached, known)) is not None:
             rules = self._rules_for(waiting.version)
             firings = rules.settle(key, state, waiting, own, self._explained)
             made += [alerts.from_firing(firing, rules.version) for firing in firings]

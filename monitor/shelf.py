@@ -36,8 +36,7 @@ class Shelf:
         if found is _MISSING:
             found = self._old.pop(key, _MISSING)
             if found is _MISSING:
-                raw = self._read(key)
-                found = None if raw is None else decode(raw)
+                found = self._stored(key, decode)
             self._young[key] = found
             if len(self._young) >= self._size:
                 self._turn()
@@ -61,11 +60,14 @@ class Shelf:
         if found is _MISSING:
             found = self._old.get(key, _MISSING)
         if found is _MISSING:
-            raw = self._read(key)
-            found = None if raw is None else decode(raw)
+            found = self._stored(key, decode)
         if found is not None or value is not None:
             self.put(key, value)
         return found  # type: ignore[no-any-return]
+
+    def _stored(self, key: str, decode: Callable[[bytes], T]) -> T | None:
+        raw = self._read(key)
+        return None if raw is None else decode(raw)
 
     def flush(self) -> None:
         """Write all changes to the store."""
