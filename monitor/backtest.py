@@ -23,10 +23,19 @@ _RELEASE_EVERY = 256
 
 
 class Backtest:
-    """One run. ``source_of`` gives the source partition (0 to ``partitions`` - 1) of an actor's lookups, as the producer does."""
+    """One run. ``source_of`` gives the source partition (0 to ``partitions`` - 1) of an actor's lookups, as the producer does.
+
+    The log ends with its last lookup, as it would for a worker; with ``run_on_ms`` time goes on for so long after it.
+    """
 
     def __init__(
-        self, rules: RuleSet, reference: Reference, partitions: int, source_of: Callable[[str], int], quantile: float
+        self,
+        rules: RuleSet,
+        reference: Reference,
+        partitions: int,
+        source_of: Callable[[str], int],
+        quantile: float,
+        run_on_ms: int = 0,
     ) -> None:
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -34,6 +43,7 @@ class Backtest:
         self._versions: dict[str, RuleSet] = {}
         self._source_of = source_of
         self._quantile = quantile
+        self._run_on_ms = run_on_ms
         self._use(rules)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
         self._models: dict[str, PeerModel] = {}
@@ -104,7 +114,14 @@ class Backtest:
     def _decide(self) -> Iterator[Alert]:
         """Decide what has waited for a time that its source has reached although no lookup of its key came any more."""
         spoken = [reached for src, reached in enumerate(self._reached) if self._next[src]]
+        if self._run_on_ms and spoken:
+            self._reached = [max(spoken) + self._run_on_ms] * len(self._reached)
+            spoken = self._reached
         for key, state in self._states.items():
             for src in sorted({waiting.src for waiting in state.waiting}):
                 now = min(spoken) if src == JOINED else self._reached[src]
                 yield from self._detector.advance(key, state, src, now)
+
+    def undecided(self) -> list[int]:
+        """When what still waits would be decided: the event time of each alert and absence."""
+        return [waiting.due for state in self._states.values() for waiting in state.waiting]

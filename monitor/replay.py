@@ -97,9 +97,15 @@ class Places:
             self.counts[src] += piece.counts[src]
         return reached, counts, self.reached[:]
 
-    def end(self) -> tuple[list[int], int]:
-        """The event times that the sources have reached, and the one that all which have said anything have reached."""
+    def end(self, run_on_ms: int = 0) -> tuple[list[int], int]:
+        """The event times that the sources have reached, and the one that all which have said anything have reached.
+
+        With ``run_on_ms``: as if time had gone on for so long after the newest lookup of all.
+        """
         spoken = [reached for reached, count in zip(self.reached, self.counts, strict=True) if count]
+        if run_on_ms and spoken:
+            end = max(spoken) + run_on_ms
+            return [end] * len(self.reached), end
         return self.reached, min(spoken, default=0)
 
 
@@ -146,6 +152,10 @@ class Counting:
             for src in sorted({waiting.src for waiting in state.waiting}):
                 now = all_reached if src == JOINED else reached[src]
                 yield from self._detector.advance(key, state, src, now)
+
+    def undecided(self) -> list[int]:
+        """When what still waits would be decided: the event time of each alert and absence."""
+        return [waiting.due for state in self._states.values() for waiting in state.waiting]
 
 
 class Part:

@@ -36,16 +36,23 @@ _alert: Final = msgspec.json.Decoder(Alert).decode
 
 
 class Log(NamedTuple):
-    """What is replayed: a file of lookups, and what is known; ``source_of`` gives the source partition of an actor."""
+    """What is replayed: a file of lookups, and what is known; ``source_of`` gives the source partition of an actor.
+
+    ``run_on_ms``: how long time goes on after the newest lookup, so that what waits then is decided.
+    """
 
     file: Path
     reference: Reference
     sources: int
     source_of: Callable[[str], int]
+    run_on_ms: int = 0
 
 
 class Replayed(msgspec.Struct):
-    """What a replay led to. ``alerts`` are in the order of their times; ``troubles`` say why the log ended early."""
+    """What a replay led to. ``alerts`` are in the order of their times; ``troubles`` say why the log ended early.
+
+    ``undecided`` are the event times at which the alerts and absences are due that still waited at the end.
+    """
 
     alerts: list[Alert] = []
     fates: Counter[str] = msgspec.field(default_factory=Counter)
@@ -55,6 +62,7 @@ class Replayed(msgspec.Struct):
     oldest: int | None = None
     newest: int = 0
     troubles: list[str] = []
+    undecided: list[int] = []
 
     @property
     def lookups(self) -> int:
@@ -80,10 +88,11 @@ class Replayed(msgspec.Struct):
             self.oldest = piece.oldest if self.oldest is None else min(self.oldest, piece.oldest)
             self.newest = max(self.newest, *piece.reached.values())
 
-    def add(self, found: Sequence[Alert], fates: dict[str, int]) -> None:
+    def add(self, found: Sequence[Alert], fates: dict[str, int], undecided: list[int]) -> None:
         """Add what counting a part led to."""
         self.alerts += found
         self.fates.update(fates)
+        self.undecided += undecided
 
 
 class _Sent(msgspec.Struct, array_like=True):
@@ -133,7 +142,8 @@ def _alone(pieces: Iterator[Piece], log: Log, rules: RuleSet, done: Replayed, sh
         done.note(piece)
         done.alerts += part.count(piece.parts[0], *places.move(piece))
         show(f"{sum(places.counts):,} lookups")
-    done.add([*part.end(), *part.counting.end(*places.end())], part.counting.fates)
+    found = [*part.end(), *part.counting.end(*places.end(log.run_on_ms))]
+    done.add(found, part.counting.fates, part.counting.undecided())
 
 
 def _together(
@@ -162,22 +172,23 @@ def _together(
                 for counter, lookups in zip(counters, sent.parts, strict=True):
                     give(counter, _encode((lookups, *moved)))
                 show(f"{sum(places.counts):,} lookups")
-            _gather(counters, places, done)
+            ends = places.end(log.run_on_ms)
+            _gather(counters, ends, done)
         with forked([_joiner(rules, log, folder, part) for part in parts]) as joiners:
-            _gather(joiners, places, done)
+            _gather(joiners, ends, done)
 
 
-def _gather(ends: Sequence[Connection], places: Places, done: Replayed) -> None:
-    """Tell processes that the log is at its end, and take what they found."""
-    for end in ends:
-        give(end, _encode((None, *places.end())))
-    for end in ends:
-        found, fates = _decode(received(end))
-        done.add([_alert(alert) for alert in found], fates)
+def _gather(processes: Sequence[Connection], ends: tuple[list[int], int], done: Replayed) -> None:
+    """Tell processes where time ends (:meth:`Places.end`), and take what they found."""
+    for process in processes:
+        give(process, _encode((None, *ends)))
+    for process in processes:
+        found, fates, undecided = _decode(received(process))
+        done.add([_alert(alert) for alert in found], fates, undecided)
 
 
 def _answer(end: Connection, found: Sequence[Alert], counting: Counting) -> None:
-    send(end, _encode(([encode(alert) for alert in found], dict(counting.fates))))
+    send(end, _encode(([encode(alert) for alert in found], dict(counting.fates), counting.undecided())))
 
 
 def _counter(rules: RuleSet, log: Log, folder: Path, number: int, parts: int) -> Callable[[Connection], None]:

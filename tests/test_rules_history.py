@@ -131,6 +131,28 @@ def test_what_it_counts(force: Path, alone: dict[str, Any]) -> None:
     assert quality["median_ms_to_first_alert"] >= 0
 
 
+def test_time_may_go_on_after_the_log(force: Path, pack: Path, alone: dict[str, Any]) -> None:
+    """What waits at the log's end is told of, and decided when time goes on: in one process, in several, and with the model."""
+    assert alone["undecided"] > 0
+    assert alone["undecided_days"] == 1
+    days = f"{alone['undecided_days']}d"
+    written = {}
+    for name, more in {"one": ("--jobs", "1"), "two": ("--jobs", "2"), "model": ("--model",)}.items():
+        found = backtest(force, pack, "--run-on", days, "--alerts", force / name, *more)
+        assert found["undecided"] == 0
+        assert found["weeks"] == alone["weeks"]
+        lines = (force / name).read_bytes().splitlines()
+        written[name] = {line for line in lines if orjson.loads(line)["kind"] == "rule"}
+    assert written["one"] == written["two"] == written["model"]
+    before = set((force / "alone.jsonl").read_bytes().splitlines())
+    assert before < written["one"]
+    silent = [orjson.loads(line)["rule"]["title"] for line in written["one"] - before]
+    assert {"left", "silent"} & set(silent)
+    said = monitor("rules", "backtest", *of(force), "--rules", pack).stdout
+    assert f"{alone['undecided']:,} decisions wait for what may come after the log's end; `--run-on 1d`" in said
+    assert "decisions wait" not in monitor("rules", "backtest", *of(force), "--rules", pack, "--run-on", "1d").stdout
+
+
 def test_for_people(force: Path) -> None:
     said = monitor("rules", "backtest", *of(force), "--labels", force / "labels.jsonl").stdout
     for words in (
@@ -173,6 +195,8 @@ def test_what_is_wrong_is_said_and_the_rest_is_done(force: Path, pack: Path, tmp
 
 def test_wrong_use(force: Path, tmp_path: Path) -> None:
     assert "no such file" in monitor("rules", "backtest", *of(tmp_path), code=2).stderr
+    said = monitor("rules", "backtest", *of(force), "--run-on", "4", code=2).stderr
+    assert "--run-on 4 is none: a number and s, m, h, d, w, M or y, such as 10m" in said
     (tmp_path / "labels").write_text('{"typology": "x"}\n')
     said = monitor("rules", "backtest", *of(force), "--labels", tmp_path / "labels", code=2).stderr
     assert f"{tmp_path}/labels:1: a label without actors, events, from" in said

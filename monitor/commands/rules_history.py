@@ -15,13 +15,16 @@ from rich.table import Table
 from monitor import recall
 from monitor.alerts import Alert, encode, info_of
 from monitor.commands.common import fail, load_reference, out, progress, read_lines, say
+from monitor.documents import Wrong
 from monitor.pieces import pieces_of
 from monitor.replay_processes import Log, Replayed, in_order_of_time, messages_in, replay
 from monitor.rules import RuleSet
+from monitor.rules.common import span_of
 from monitor.settings import Settings
 from monitor.tally import Difference, tally
 from monitor.workers import WorkFailed, cores
 
+DAY_MS = 24 * 3600 * 1000
 #: So many rows of a table of counts are shown.
 _SHOWN = 20
 
@@ -34,7 +37,7 @@ def pack() -> Path:
 class History:
     """A log and what is known, to run rules over."""
 
-    def __init__(self, events: Path, reference: Path, jobs: int | None) -> None:
+    def __init__(self, events: Path, reference: Path, jobs: int | None, run_on: str | None) -> None:
         from monitor.stream.topics import partition_of
 
         self._settings = Settings()
@@ -43,7 +46,13 @@ class History:
             raise fail(f"{events}: no such file")
         known, self.refused_records = load_reference(reference)
         partitions = self._settings.partitions
-        self.log = Log(events, known, partitions, lambda actor: partition_of(actor, partitions))
+        self.log = Log(
+            events,
+            known,
+            partitions,
+            lambda actor: partition_of(actor, partitions),
+            0 if run_on is None else _span(run_on),
+        )
         self.seconds = 0.0
 
     def of(self, rules: RuleSet) -> Replayed:
@@ -71,13 +80,20 @@ class History:
                 done.see(lookup["actor.id"], lookup["ts"])
                 return super()._take(lookup)
 
-        run = Noting(rules, log.reference, log.sources, log.source_of, self._settings.quantile)
+        run = Noting(rules, log.reference, log.sources, log.source_of, self._settings.quantile, log.run_on_ms)
         began = time.perf_counter()
         lines = (line for piece in pieces_of(log.file, done.troubles) for line in messages_in(piece))
         done.alerts = in_order_of_time(run.run(lines, int(time.time() * 1000)))
-        done.fates, done.refused = run.fates, run.refused
+        done.fates, done.refused, done.undecided = run.fates, run.refused, run.undecided()
         self.seconds = time.perf_counter() - began
         return done
+
+
+def _span(text: str) -> int:
+    try:
+        return span_of(text, ("--run-on",))
+    except Wrong as wrong:
+        raise fail(f"{wrong.message}: {wrong.hint}") from None
 
 
 def write_alerts(file: IO[bytes], alerts: Iterable[Alert]) -> None:
@@ -129,11 +145,18 @@ def _summary(run: History, rules: RuleSet, done: Replayed) -> dict[str, Any]:
         "weeks": round(done.weeks, 3),
         "seconds": round(run.seconds, 3),
         "alerts": counts.alerts,
+        "undecided": len(done.undecided),
+        "undecided_days": _days_left(done),
         "rules": [{**msgspec.to_builtins(info), "alerts": counts.rules.get(info.id, 0)} for info in order],
         "levels": counts.levels,
         "units": counts.units,
         "by_week": counts.weeks,
     }
+
+
+def _days_left(done: Replayed) -> int:
+    """In how many days after the newest lookup all that waits is decided."""
+    return -(-max(0, max(done.undecided, default=0) - done.newest) // DAY_MS)
 
 
 def _quality(labels: list[dict[str, Any]], done: Replayed) -> dict[str, Any]:
@@ -163,6 +186,11 @@ def _print_backtest(about: dict[str, Any]) -> None:
     rate = about["lookups"] / max(about["seconds"], 1e-9)
     out.print(f"{about['lookups']:,} lookups in {about['seconds']:.1f} s ({rate:,.0f}/s): {about['fates']}")
     out.print(f"{about['alerts']:,} alerts; refused: {about['refused'] or 'none'}")
+    if about["undecided"]:
+        out.print(
+            f"{about['undecided']:,} decisions wait for what may come after the log's end; "
+            f"`--run-on {about['undecided_days']}d` takes them as if nothing did"
+        )
     with_labels = "labels" in about
     table = Table("rule", "level", "typology", "alerts", *(("precision", "recall") if with_labels else ()))
     for row in about["rules"]:

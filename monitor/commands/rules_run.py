@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 Jobs = Annotated[int | None, typer.Option(min=1, help="processes; default: one a core")]
 Events = Annotated[Path, typer.Option(help="lookups, JSON Lines, as they arrived, plain or gzip")]
 ReferenceData = Annotated[Path, typer.Option(help="reference records, JSON Lines")]
+RunOn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPAN",
+        help="how long time goes on after the last lookup, such as 4d: what waits by then (for paperwork, for what does not "
+        "come) is decided, by the reference data as they are; default: the log ends with its last lookup",
+    ),
+]
 Format = Annotated[Literal["text", "json"], typer.Option(help="for people or for programs")]
 
 
@@ -101,6 +109,7 @@ def backtest(
     labels: Annotated[Path | None, typer.Option(help="the simulator's labels: precision, recall, delay")] = None,
     alerts: Annotated[Path | None, typer.Option(metavar="OUT", help="where the alerts go, JSON Lines")] = None,
     model: Annotated[bool, typer.Option("--model", help="the model too, in one process")] = False,
+    run_on: RunOn = None,
     jobs: Jobs = None,
     format: Format = "text",
 ) -> None:
@@ -108,7 +117,7 @@ def backtest(
     from monitor.commands import rules_history
 
     known = None if labels is None else rules_history.read_labels(labels)
-    run = rules_history.History(events, reference, jobs)
+    run = rules_history.History(events, reference, jobs, run_on)
     ruleset, problems = load_rules(rules or rules_history.pack(), run.log.reference.lists)
     done = run.with_model(ruleset) if model else run.of(ruleset)
     if alerts is not None:
@@ -124,6 +133,7 @@ def diff(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="folder of rules")],
     events: Events,
     reference: ReferenceData,
+    run_on: RunOn = None,
     jobs: Jobs = None,
     format: Format = "text",
 ) -> None:
@@ -131,7 +141,7 @@ def diff(
     from monitor.commands import rules_history
     from monitor.tally import difference
 
-    run = rules_history.History(events, reference, jobs)
+    run = rules_history.History(events, reference, jobs, run_on)
     lists = run.log.reference.lists
     (before, wrong), (after, wrong_too) = load_rules(old, lists), load_rules(new, lists)
     first, second = run.of(before), run.of(after)
