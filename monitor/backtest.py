@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from monitor import events
+from monitor import ending, events
 from monitor.acts import Acts
 from monitor.alerts import Alert
-from monitor.detector import JOINED, Detector, KeyState, peer_group_of
+from monitor.detector import Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
 from monitor.model import PeerModel
 from monitor.order import IDLE, Merger
@@ -76,7 +76,8 @@ class Backtest:
             self._joined.advance((src,), IDLE)
             self._scored.advance((src,), IDLE)
         yield from self._release()
-        yield from self._decide()
+        ends = ending.ends_of(self._reached, self._next, self._run_on_ms)
+        yield from ending.decide(self._detector, self._states, *ends)
 
     def _use(self, rules: RuleSet) -> None:
         self._rules = self._versions[rules.version] = rules
@@ -111,17 +112,6 @@ class Backtest:
                 model = self._models[group] = PeerModel(quantile=self._quantile)
             yield from score_lookup(model, lookup, features, anomalies, rules)
 
-    def _decide(self) -> Iterator[Alert]:
-        """Decide what has waited for a time that its source has reached although no lookup of its key came any more."""
-        spoken = [reached for src, reached in enumerate(self._reached) if self._next[src]]
-        if self._run_on_ms and spoken:
-            self._reached = [max(spoken) + self._run_on_ms] * len(self._reached)
-            spoken = self._reached
-        for key, state in self._states.items():
-            for src in sorted({waiting.src for waiting in state.waiting}):
-                now = min(spoken) if src == JOINED else self._reached[src]
-                yield from self._detector.advance(key, state, src, now)
-
     def undecided(self) -> list[int]:
-        """When what still waits would be decided: the event time of each alert and absence."""
-        return [waiting.due for state in self._states.values() for waiting in state.waiting]
+        """As :func:`monitor.ending.undecided`."""
+        return ending.undecided(self._states)

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from monitor import events
+from monitor import ending, events
 from monitor.acts import Acts
 from monitor.alerts import Alert
-from monitor.detector import JOINED, Detector, KeyState
+from monitor.detector import Detector, KeyState
 from monitor.enrich import enrich, explains_later
 from monitor.explanations import Explanations
 from monitor.order import IDLE, Merger, Place
@@ -98,15 +98,8 @@ class Places:
         return reached, counts, self.reached[:]
 
     def end(self, run_on_ms: int = 0) -> tuple[list[int], int]:
-        """The event times that the sources have reached, and the one that all which have said anything have reached.
-
-        With ``run_on_ms``: as if time had gone on for so long after the newest lookup of all.
-        """
-        spoken = [reached for reached, count in zip(self.reached, self.counts, strict=True) if count]
-        if run_on_ms and spoken:
-            end = max(spoken) + run_on_ms
-            return [end] * len(self.reached), end
-        return self.reached, min(spoken, default=0)
+        """As :func:`monitor.ending.ends_of`, for what has been gone past."""
+        return ending.ends_of(self.reached, self.counts, run_on_ms)
 
 
 class Counting:
@@ -147,15 +140,12 @@ class Counting:
         return self._detector.step(key, self._states[key], lookup, src, off, reached).alerts
 
     def end(self, reached: list[int], all_reached: int) -> Iterator[Alert]:
-        """Decide what has waited for a time that its source has reached although no lookup of its key came any more."""
-        for key, state in self._states.items():
-            for src in sorted({waiting.src for waiting in state.waiting}):
-                now = all_reached if src == JOINED else reached[src]
-                yield from self._detector.advance(key, state, src, now)
+        """As :func:`monitor.ending.decide`, for the keys that were counted here."""
+        yield from ending.decide(self._detector, self._states, reached, all_reached)
 
     def undecided(self) -> list[int]:
-        """When what still waits would be decided: the event time of each alert and absence."""
-        return [waiting.due for state in self._states.values() for waiting in state.waiting]
+        """As :func:`monitor.ending.undecided`."""
+        return ending.undecided(self._states)
 
 
 class Part:

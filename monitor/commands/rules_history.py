@@ -20,11 +20,11 @@ from monitor.pieces import pieces_of
 from monitor.replay_processes import Log, Replayed, in_order_of_time, messages_in, replay
 from monitor.rules import RuleSet
 from monitor.rules.common import span_of
+from monitor.rules.windows import DAY_MS
 from monitor.settings import Settings
 from monitor.tally import Difference, tally
 from monitor.workers import WorkFailed, cores
 
-DAY_MS = 24 * 3600 * 1000
 #: So many rows of a table of counts are shown.
 _SHOWN = 20
 
@@ -40,19 +40,14 @@ class History:
     def __init__(self, events: Path, reference: Path, jobs: int | None, run_on: str | None) -> None:
         from monitor.stream.topics import partition_of
 
+        run_on_ms = 0 if run_on is None else _span(run_on)  # before the data, which may take long to load
         self._settings = Settings()
         self._jobs = jobs or cores()
         if not events.is_file():
             raise fail(f"{events}: no such file")
         known, self.refused_records = load_reference(reference)
         partitions = self._settings.partitions
-        self.log = Log(
-            events,
-            known,
-            partitions,
-            lambda actor: partition_of(actor, partitions),
-            0 if run_on is None else _span(run_on),
-        )
+        self.log = Log(events, known, partitions, lambda actor: partition_of(actor, partitions), run_on_ms)
         self.seconds = 0.0
 
     def of(self, rules: RuleSet) -> Replayed:
