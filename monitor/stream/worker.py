@@ -262,6 +262,8 @@ class Worker:
         _forget_records(event)
         self.metrics.rule_time.observe((time.perf_counter() - began) / len(records))
         await self._write("detect", written.out)
+        # As in the intake: a state that came before its alerts would, after a crash between the two, lose them.
+        await self._write("detect", written.state)
         for fate, count in written.fates.items():
             self.metrics.events.labels(fate).inc(count)
         self._count_alerts(written)
@@ -276,13 +278,15 @@ class Worker:
             self._scores[partition] = Score(self.partitions, table, self.settings.quantile, self._packs), []
         score, chunks = self._scores[partition]
         chunk = Chunk(event)
-        chunks.append(chunk)
         records = event.message.value
-        began = time.perf_counter()
-        written = score.process(records, chunk)
-        _forget_records(event)
-        self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
-        await self._write("score", written.out)
+        # No snapshot meanwhile: it would say that the chunk is learned, and its alerts are not in Kafka yet.
+        async with self._saving[partition]:
+            began = time.perf_counter()
+            chunks.append(chunk)
+            written = score.process(records, chunk)
+            _forget_records(event)
+            self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
+            await self._write("score", written.out)
         self._count_alerts(written)
         self._snapshots[partition] = (event.message.offset, records[-1].timestamp)
         self.metrics.held.labels("score").set(sum(each.held for each, _ in self._scores.values()))

@@ -10,7 +10,7 @@ import pytest
 from monitor import events
 from monitor.alerts import MODEL_RULE, Alert, Entity, encode
 from monitor.detector import KeyState
-from monitor.rules.state import Entry, Hush, Log
+from monitor.rules.state import Entry, Hush, Log, State
 from tests.torture.compare import End, differences
 from tests.torture.traffic import make_traffic
 
@@ -31,7 +31,7 @@ PLACE = ("lookup.events.v1", 2, 17)
 
 
 def end() -> End:
-    windows = {"rule|o-1": Log([Entry(5, "x-1", "o-1", "p-1")], [5])}
+    windows: dict[str, State] = {"rule|o-1": Log([Entry(5, "x-1", "o-1", "p-1")], [5])}
     states = {"actor/o-1": KeyState({2: 16}, 5, b"12345678", windows), "subject/p-1": KeyState({0: 3})}
     return End({"a-1": encode(ALERT)}, states, {"officer": b"model"}, {PLACE: b"{"})
 

@@ -20,7 +20,7 @@ from monitor.simulate import simulate
 from monitor.stream.batches import BatchWriter, Out
 from tests.samples import BAD
 
-RATE = 350  # messages a second
+RATE = 500  # messages a second
 _PER_ACTOR_DAY, _DAYS, _FEWEST_ACTORS = 20, 7, 20
 #: Always the same days, so that a seed gives the same bytes whenever it is run.
 _START = datetime(2025, 1, 6, tzinfo=UTC)
