@@ -451,3 +451,11 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
 
     asyncio.run(both())
     assert done == ["alerts begun", "alerts done", "snapshot begun", "snapshot done", "ack"]
+
+
+def test_progress_in_a_partition_that_has_gone_to_someone_else_ends_no_agent() -> None:
+    def highwater(_: TP) -> int:
+        raise AssertionError("Partition is not assigned")
+
+    shell = SimpleNamespace(app=SimpleNamespace(consumer=SimpleNamespace(highwater=highwater)))
+    assert Worker._end_of(shell, PART) is None  # type: ignore[arg-type]
