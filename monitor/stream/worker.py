@@ -325,22 +325,11 @@ class Worker:
     def _moved(self, stage: str, event: Any) -> None:
         partition = event.message.partition
         self.metrics.progress.labels(stage, str(partition)).set(time.time())
-        end = self._end_of(event.message.tp) or 0
+        end = _end_of(self.app.consumer, event.message.tp) or 0
         lag = max(0, end - event.message.offset - 1)
         self.metrics.lag.labels(stage, str(partition)).set(lag)
         self._progressed = time.monotonic()
         (self._lagging.add if lag else self._lagging.discard)(event.message.tp)
-
-    def _end_of(self, tp: TP) -> int | None:
-        """The end of a partition; ``None`` when it went to someone else meanwhile, which aiokafka says with an assertion.
-
-        Raised in an agent it would end the agent, and nothing would be read any more.
-        """
-        try:
-            end: int | None = self.app.consumer.highwater(tp)
-        except AssertionError:
-            return None
-        return end
 
     async def _save_models(self) -> None:
         if not self.ready or self.app.rebalancing:
@@ -360,7 +349,7 @@ class Worker:
             if quiet < self.settings.idle_after or told < 10 or self.app.consumer.is_in_hand(tp):
                 continue
             position = await self.app.consumer.position(tp)
-            highwater = self._end_of(tp)
+            highwater = _end_of(self.app.consumer, tp)
             if position is None or (highwater is not None and position < highwater):
                 continue
             self._told_idle[tp.partition] = now
@@ -385,6 +374,18 @@ class Worker:
                 log.warning("Kafka did not take a write; trying again", stage=stage, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(_RETRY_MAX, pause * 2)
+
+
+def _end_of(consumer: Any, tp: TP) -> int | None:
+    """The end of a partition; ``None`` when it has gone to someone else, which aiokafka says with an assertion.
+
+    Raised in an agent it would end the agent, and nothing would be read any more.
+    """
+    try:
+        end: int | None = consumer.highwater(tp)
+    except AssertionError:
+        return None
+    return end
 
 
 def _forget_records(event: Any) -> None:

@@ -42,7 +42,7 @@ from monitor.stream.topics import (
 )
 from monitor.stream.transport import ChunkConsumer
 from monitor.stream.versions import CONTROL, Pinned, UnknownPack, decode, pack_records, switch_records, version_in
-from monitor.stream.worker import Worker
+from monitor.stream.worker import Worker, _end_of
 from tests.samples import BAD, GOOD, NOW, reference
 
 PART = TP(EVENTS, 0)
@@ -457,5 +457,4 @@ def test_progress_in_a_partition_that_has_gone_to_someone_else_ends_no_agent() -
     def highwater(_: TP) -> int:
         raise AssertionError("Partition is not assigned")
 
-    shell = SimpleNamespace(app=SimpleNamespace(consumer=SimpleNamespace(highwater=highwater)))
-    assert Worker._end_of(shell, PART) is None  # type: ignore[arg-type]
+    assert _end_of(SimpleNamespace(highwater=highwater), PART) is None
