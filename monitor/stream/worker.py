@@ -350,7 +350,7 @@ class Worker:
                 continue
             position = await self.app.consumer.position(tp)
             highwater = _end_of(self.app.consumer, tp)
-            if position is None or (highwater is not None and position < highwater):
+            if position is None or highwater is None or position < highwater:
                 continue
             self._told_idle[tp.partition] = now
             stamp = int(time.time() * 1000)
@@ -382,10 +382,9 @@ def _end_of(consumer: Any, tp: TP) -> int | None:
     Raised in an agent it would end the agent, and nothing would be read any more.
     """
     try:
-        end: int | None = consumer.highwater(tp)
+        return int(consumer.highwater(tp) or 0)
     except AssertionError:
         return None
-    return end
 
 
 def _forget_records(event: Any) -> None:
