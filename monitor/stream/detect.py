@@ -31,10 +31,14 @@ class Chunk:
 
 
 class Written:
-    """What a chunk led to: the records to write, the alerts with the times of receipt, and counts by fate."""
+    """What a chunk led to: the records to write, the alerts with the times of receipt, and counts by fate.
+
+    ``state`` must be written only when Kafka has acknowledged ``out``: it says that what ``out`` holds is counted.
+    """
 
     def __init__(self) -> None:
         self.out: list[Out] = []
+        self.state: list[Out] = []
         self.alerts: list[tuple[alerts.Alert, int]] = []
         self.fates: dict[str, int] = {}
         self.bad_states = 0
@@ -67,7 +71,7 @@ class Detect:
         return len(self._merger)
 
     def process(self, records: Sequence[Any], chunk: Chunk) -> Written:
-        """Count a chunk of keyed lookups and ticks. The caller writes ``out``, then may acknowledge what waits no more."""
+        """Count a chunk of keyed lookups and ticks. The caller writes ``out``, then ``state``, then may acknowledge what waits no more."""
         written = Written()
         last = records[-1]
         for record in records:
@@ -86,7 +90,7 @@ class Detect:
             self._decide(JOINED, min(self._passed.values()), last.timestamp, written)
         changes = [(key, save_state(state)) for key, state in self._states.items()]
         self._states = {}
-        written.out += self._table.change(last.offset, changes, last.timestamp)
+        written.state = self._table.change(last.offset, changes, last.timestamp)
         return written
 
     def _hold(self, record: Any, chunk: Chunk) -> None:

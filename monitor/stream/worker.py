@@ -262,6 +262,8 @@ class Worker:
         _forget_records(event)
         self.metrics.rule_time.observe((time.perf_counter() - began) / len(records))
         await self._write("detect", written.out)
+        # As in the intake: a state that came before its alerts would, after a crash between the two, lose them.
+        await self._write("detect", written.state)
         for fate, count in written.fates.items():
             self.metrics.events.labels(fate).inc(count)
         self._count_alerts(written)
@@ -276,13 +278,15 @@ class Worker:
             self._scores[partition] = Score(self.partitions, table, self.settings.quantile, self._packs), []
         score, chunks = self._scores[partition]
         chunk = Chunk(event)
-        chunks.append(chunk)
         records = event.message.value
-        began = time.perf_counter()
-        written = score.process(records, chunk)
-        _forget_records(event)
-        self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
-        await self._write("score", written.out)
+        # No snapshot meanwhile: it would say that the chunk is learned, and its alerts are not in Kafka yet.
+        async with self._saving[partition]:
+            began = time.perf_counter()
+            chunks.append(chunk)
+            written = score.process(records, chunk)
+            _forget_records(event)
+            self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
+            await self._write("score", written.out)
         self._count_alerts(written)
         self._snapshots[partition] = (event.message.offset, records[-1].timestamp)
         self.metrics.held.labels("score").set(sum(each.held for each, _ in self._scores.values()))
@@ -321,7 +325,7 @@ class Worker:
     def _moved(self, stage: str, event: Any) -> None:
         partition = event.message.partition
         self.metrics.progress.labels(stage, str(partition)).set(time.time())
-        end = self.app.consumer.highwater(event.message.tp) or 0
+        end = _end_of(self.app.consumer, event.message.tp) or 0
         lag = max(0, end - event.message.offset - 1)
         self.metrics.lag.labels(stage, str(partition)).set(lag)
         self._progressed = time.monotonic()
@@ -345,8 +349,8 @@ class Worker:
             if quiet < self.settings.idle_after or told < 10 or self.app.consumer.is_in_hand(tp):
                 continue
             position = await self.app.consumer.position(tp)
-            highwater = self.app.consumer.highwater(tp)
-            if position is None or (highwater is not None and position < highwater):
+            highwater = _end_of(self.app.consumer, tp)
+            if position is None or highwater is None or position < highwater:
                 continue
             self._told_idle[tp.partition] = now
             stamp = int(time.time() * 1000)
@@ -370,6 +374,17 @@ class Worker:
                 log.warning("Kafka did not take a write; trying again", stage=stage, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(_RETRY_MAX, pause * 2)
+
+
+def _end_of(consumer: Any, tp: TP) -> int | None:
+    """The end of a partition; ``None`` when it has gone to someone else, which aiokafka says with an assertion.
+
+    Raised in an agent it would end the agent, and nothing would be read any more.
+    """
+    try:
+        return int(consumer.highwater(tp) or 0)
+    except AssertionError:
+        return None
 
 
 def _forget_records(event: Any) -> None:

@@ -138,7 +138,9 @@ class Process:
             self.log.write(out)
             self.log.write(state)
         elif topic == KEYED:
-            self.log.write(self.detects[partition].process(records, chunk).out)
+            written = self.detects[partition].process(records, chunk)
+            self.log.write(written.out)
+            self.log.write(written.state)
         else:
             self.log.write(self.scores[partition].process(records, chunk).out)
             self.log.write(self.scores[partition].snapshot(records[-1].offset, NOW))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,14 +24,25 @@ from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream import transport
 from monitor.stream.batches import Out
-from monitor.stream.detect import Chunk, Detect
+from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.intake import Intake, load_state
 from monitor.stream.score import Score
 from monitor.stream.tables import Table
-from monitor.stream.topics import DETECT_STATE, DLQ, EVENTS, KEYED, RULES, SWITCH, TICK, partition_of, topics_of
+from monitor.stream.topics import (
+    DETECT_STATE,
+    DLQ,
+    EVENTS,
+    FEATURES,
+    KEYED,
+    RULES,
+    SWITCH,
+    TICK,
+    partition_of,
+    topics_of,
+)
 from monitor.stream.transport import ChunkConsumer
 from monitor.stream.versions import CONTROL, Pinned, UnknownPack, decode, pack_records, switch_records, version_in
-from monitor.stream.worker import Worker
+from monitor.stream.worker import Worker, _end_of
 from tests.samples import BAD, GOOD, NOW, reference
 
 PART = TP(EVENTS, 0)
@@ -385,3 +396,65 @@ def test_topics_follow_the_settings() -> None:
     assert made[DETECT_STATE].config["cleanup.policy"] == "compact"
     assert {topic.replication for topic in made.values()} == {3}
     assert Out(EVENTS, 0, None, None, 0).headers == ()
+
+
+def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last() -> None:
+    done: list[str] = []
+
+    async def write(_: str, out: list[Out]) -> None:
+        done.extend(sorted({each.topic for each in out}))
+
+    stage = Detect(0, 4, Table(DETECT_STATE, 0), lambda _: Detector(RuleSet()))
+    shell = SimpleNamespace(
+        _detects={0: (stage, [])}, _write=write, metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None
+    )
+    event = SimpleNamespace(
+        message=SimpleNamespace(partition=0, value=[keyed("x", 0)]), ack=lambda: done.append("ack"), value=None
+    )
+    asyncio.run(Worker._detect(shell, event))  # type: ignore[arg-type]
+    assert done == [FEATURES, DETECT_STATE, "ack"]
+
+
+def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_way() -> None:
+    done: list[str] = []
+
+    class Stage:
+        held = 0
+
+        def process(self, records: Any, chunk: Chunk) -> Written:
+            written = Written()
+            written.out = [Out("alerts", 0, None, b"", NOW)]
+            return written
+
+        def snapshot(self, position: int, timestamp: int) -> list[Out]:
+            return [Out("snapshot", 0, None, b"", NOW)]
+
+    async def write(_: str, out: list[Out]) -> None:
+        done.append(f"{out[0].topic} begun")
+        await asyncio.sleep(0.01)
+        done.append(f"{out[0].topic} done")
+
+    async def both() -> None:
+        shell = SimpleNamespace(
+            _scores={0: (Stage(), [])}, _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write,
+            metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None,
+        )  # fmt: skip
+        event = SimpleNamespace(
+            message=SimpleNamespace(partition=0, offset=1, value=[record(b"", 1)]),
+            ack=lambda: done.append("ack"),
+            value=None,
+        )
+        score = asyncio.create_task(Worker._score(shell, event))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await Worker._snapshot(shell, 0)  # type: ignore[arg-type]
+        await score
+
+    asyncio.run(both())
+    assert done == ["alerts begun", "alerts done", "snapshot begun", "snapshot done", "ack"]
+
+
+def test_progress_in_a_partition_that_has_gone_to_someone_else_ends_no_agent() -> None:
+    def highwater(_: TP) -> int:
+        raise AssertionError("Partition is not assigned")
+
+    assert _end_of(SimpleNamespace(highwater=highwater), PART) is None

@@ -1,0 +1,166 @@
+"""The broker and the workers as processes, and the faults that can be done to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from monitor import local_kafka
+from monitor.commands.run import ensure_topics, spawn_worker, stop_workers
+from monitor.settings import ENV_PREFIX, Settings
+
+FEWEST, MOST = 2, 3
+_STOP_WITHIN = 30.0
+_DEPLOY_TRIES = 3
+#: Below the ports that clients are given: one that looks for a dead broker must not get the broker's port for itself.
+_PORTS = range(19092, 19292)
+
+
+def _free_port() -> int:
+    for port in _PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port for Kafka")
+
+
+class Fleet:
+    """A real Kafka and worker processes. As a context manager it leaves nothing running.
+
+    Every fault is a method named in :attr:`faults`; it returns what it did, in words. ``rule_folders`` are deployed in turn.
+    ``ended`` counts workers that ended although nobody ended them: like `monitor up`, :meth:`mend` starts them again.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, rule_folders: list[Path], rng: Random) -> None:
+        self.folder = folder
+        self._rng = rng
+        self._rule_folders = rule_folders
+        self._deployed = 0
+        self._started = 0
+        self.ended = 0
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._port = _free_port()
+        self._kafka = local_kafka.start(folder / "kafka", port=self._port)
+        self.settings = settings.model_copy(update={"bootstrap": self._kafka.bootstrap, "metrics_port": 0})
+        self.faults: dict[str, Callable[[], str]] = {
+            "kill": self.kill,
+            "freeze": self.freeze,
+            "terminate": self.terminate,
+            "resize": self.resize,
+            "broker": self.restart_broker,
+            "deploy": self.deploy,
+        }
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.send_signal(signal.SIGCONT)
+        stop_workers(self.workers)
+        self._kafka.stop()
+
+    def begin(self) -> None:
+        """Create the topics."""
+        ensure_topics(self.settings)
+
+    def add(self) -> None:
+        """Start one more worker."""
+        self._started += 1
+        self.workers.append(spawn_worker(self.settings, self.folder / f"worker-{self._started}.log"))
+
+    def mend(self) -> list[str]:
+        """Start again what ended by itself; say of each what it was."""
+        dead = [worker for worker in self.workers if worker.poll() is not None]
+        for worker in dead:
+            self.workers.remove(worker)
+            self.add()
+        self.ended += len(dead)
+        return [f"worker {each.pid} had ended by itself with code {each.returncode}; started again" for each in dead]
+
+    def kill(self) -> str:
+        """kill -9 of a worker, and a new one in its place."""
+        worker = self._take()
+        worker.kill()
+        worker.wait()
+        self.add()
+        return f"kill -9 of worker {worker.pid}"
+
+    def freeze(self) -> str:
+        """SIGSTOP of a worker until the group has given its partitions away, then SIGCONT."""
+        worker = self._rng.choice(self.workers)
+        seconds = self.settings.session_timeout + self._rng.uniform(1.0, 2.5)
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        worker.send_signal(signal.SIGCONT)
+        return f"worker {worker.pid} frozen for {seconds:.1f} s"
+
+    def terminate(self) -> str:
+        """SIGTERM of a worker, and a new one in its place."""
+        worker = self._take()
+        said = self._end(worker)
+        self.add()
+        return f"SIGTERM of worker {worker.pid}: {said}"
+
+    def resize(self) -> str:
+        """One worker more, or one less."""
+        if len(self.workers) < MOST:
+            self.add()
+            return f"worker {self.workers[-1].pid} added"
+        worker = self._take()
+        return f"worker {worker.pid} removed: {self._end(worker)}"
+
+    def restart_broker(self) -> str:
+        """kill -9 of the broker; it comes back on the same data folder and port."""
+        self._kafka.kill()
+        seconds = self._rng.uniform(0.0, 2.0)
+        time.sleep(seconds)
+        self._kafka = local_kafka.start(self.folder / "kafka", port=self._port)
+        return f"kill -9 of the broker, down for {seconds:.1f} s and its start"
+
+    def deploy(self) -> str:
+        """Other rules, as a user deploys them."""
+        self._deployed += 1
+        folder = self._rule_folders[self._deployed % len(self._rule_folders)]
+        environment = {
+            **os.environ,
+            f"{ENV_PREFIX}BOOTSTRAP": self.settings.bootstrap,
+            f"{ENV_PREFIX}PARTITIONS": str(self.settings.partitions),
+        }
+        command = [sys.executable, "-m", "monitor", "rules", "deploy", str(folder)]
+        for _ in range(_DEPLOY_TRIES):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+            if done.returncode == 0:
+                return done.stdout.strip()
+        raise OSError(f"monitor rules deploy failed: {done.stderr.strip()}")
+
+    def stop_workers(self) -> None:
+        """End all workers in order."""
+        stop_workers(self.workers, _STOP_WITHIN)
+        self.workers.clear()
+
+    def _take(self) -> subprocess.Popen[bytes]:
+        worker = self._rng.choice(self.workers)
+        self.workers.remove(worker)
+        return worker
+
+    @staticmethod
+    def _end(worker: subprocess.Popen[bytes]) -> str:
+        worker.terminate()
+        try:
+            return f"ended with code {worker.wait(_STOP_WITHIN)}"
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+            return f"did not end within {_STOP_WITHIN:.0f} s, killed"
