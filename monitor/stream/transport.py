@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
@@ -49,6 +50,12 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        """Fetch, and note what was fetched before anybody can see that the position has moved."""
+        records = await super()._fetch_records(*args, **kwargs)
+        self.consumer.note_fetched(records)
+        return records
+
 
 class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, but with one message a chunk."""
@@ -77,7 +84,6 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             for tp, fetched in records.items()
             if fetched and (active is None or tp in active or tp in self._buffered_partitions)
         }
-        self._fetched.update({tp: fetched[-1].offset for tp, fetched in wanted.items()})
         for tp, chunk in ((tp, chunk) for tp, fetched in wanted.items() for chunk in pieces_of(fetched)):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 break
@@ -109,9 +115,38 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         self._done[message.tp] = max(message.offset, self._done.get(message.tp, -1))
         return bool(super().ack(message))
 
+    def note_fetched(self, records: Mapping[TP, Sequence[Any]]) -> None:
+        """Called in the consumer's thread: these are in hand until they are acknowledged."""
+        self._fetched.update({tp: fetched[-1].offset for tp, fetched in records.items() if fetched})
+
     def is_in_hand(self, tp: TP) -> bool:
         """Whether something was fetched of the partition that is not acknowledged: its position says nothing then."""
         return tp in self._fetched and self._done.get(tp, -1) < self._fetched[tp]
+
+    def end_of(self, tp: TP) -> int | None:
+        """The end of a partition as of the last fetch; ``None`` before the first, and when the partition has gone to someone else.
+
+        aiokafka says the latter with an assertion. Raised in an agent, that would end the agent, and nothing would be read.
+        """
+        try:
+            end = self.highwater(tp)
+        except AssertionError:
+            return None
+        return None if end is None else int(end)
+
+    async def is_read_up(self, tp: TP) -> bool:
+        """Whether there is nothing in the partition, now, that was not fetched and acknowledged.
+
+        The broker is asked: what the last fetch said of the end is not known before the first one, which may be long in coming.
+        Not known, since Kafka does not answer or the partition has gone to someone else, is False.
+        """
+        try:
+            position = await self.position(tp)
+            end = (await self.highwaters(tp)).get(tp)
+        except (KafkaError, AssertionError):
+            return False
+        # In this order: what was fetched since the position was asked is in hand.
+        return position is not None and end is not None and position >= end and not self.is_in_hand(tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """A chunk stands for all its records, so the offsets between two chunks are no gap."""
@@ -139,9 +174,10 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     async def perform_seek(self) -> None:
         """After a seek the chunks come again, so what was delivered before counts no more."""
         self._delivered.clear()
+        await super().perform_seek()
+        # Not before: until the position is back, what was fetched and dropped must count as in hand.
         self._fetched.clear()
         self._done.clear()
-        await super().perform_seek()
 
 
 class ChunkTransport(driver.Transport):  # type: ignore[misc]

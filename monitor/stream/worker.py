@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import structlog
@@ -39,6 +39,7 @@ from monitor.stream.score import Score
 from monitor.stream.versions import Files, UnknownPack, pack_records, switch_records, version_in
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 _RETRY_MAX = 10.0
 #: Allocations between garbage collections: a chunk makes tens of thousands of objects, and none of them in cycles.
 _GC_THRESHOLD = (50_000, 20, 50)
@@ -58,6 +59,7 @@ class Worker:
         self._detects: dict[int, tuple[Detect, list[Chunk]]] = {}
         self._scores: dict[int, tuple[Score, list[Chunk]]] = {}
         self._snapshots: dict[int, tuple[int, int]] = {}
+        self._revocations = 0
         self._saving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._quiet_since: dict[int, float] = {}
         self._told_idle: dict[int, float] = {}
@@ -132,6 +134,7 @@ class Worker:
             topics.KEYED: self._detects,
             topics.FEATURES: self._scores,
         }
+        self._revocations += 1
         for tp in revoked:
             kept.get(tp.topic, {}).pop(tp.partition, None)
             if tp.topic == topics.FEATURES:
@@ -139,6 +142,20 @@ class Worker:
             if tp.topic == topics.EVENTS:
                 self._quiet_since.pop(tp.partition, None)
                 self._told_idle.pop(tp.partition, None)
+
+    async def _part(self, parts: dict[int, T], partition: int, make: Callable[[], Awaitable[T]]) -> T:
+        """The part of a stage that does a partition's work.
+
+        One made while partitions were going is used but not kept: the partition may come back later, and what others wrote in
+        between would be missing from it.
+        """
+        part = parts.get(partition)
+        if part is None:
+            before = self._revocations
+            part = await make()
+            if self._revocations == before:
+                parts[partition] = part
+        return part
 
     async def _load(self, stage: str, topic: str, partition: int) -> tables.Table:
         table: tables.Table = await self._until_done(
@@ -216,13 +233,28 @@ class Worker:
         await self._packs.ensure(version)
 
     async def _intake_of(self, partition: int) -> Intake:
-        intake = self._intakes.get(partition)
-        if intake is None:
+        async def make() -> Intake:
             table = await self._load("intake", topics.INTAKE_STATE, partition)
             intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs)
-            self._intakes[partition] = intake
             self.metrics.bad_state.inc(intake.bad_states)
-        return intake
+            return intake
+
+        return await self._part(self._intakes, partition, make)
+
+    async def _detect_of(self, partition: int) -> tuple[Detect, list[Chunk]]:
+        async def make() -> tuple[Detect, list[Chunk]]:
+            table = await self._load("detect", topics.DETECT_STATE, partition)
+            version = self._packs.current or ""
+            return Detect(partition, self.partitions, table, self._detector_of, version), []
+
+        return await self._part(self._detects, partition, make)
+
+    async def _score_of(self, partition: int) -> tuple[Score, list[Chunk]]:
+        async def make() -> tuple[Score, list[Chunk]]:
+            table = await self._load("score", topics.SCORE_STATE, partition)
+            return Score(self.partitions, table, self.settings.quantile, self._packs), []
+
+        return await self._part(self._scores, partition, make)
 
     async def _intake(self, event: Any) -> None:
         partition = event.message.partition
@@ -246,12 +278,7 @@ class Worker:
         self._moved("intake", event)
 
     async def _detect(self, event: Any) -> None:
-        partition = event.message.partition
-        if partition not in self._detects:
-            table = await self._load("detect", topics.DETECT_STATE, partition)
-            version = self._packs.current or ""
-            self._detects[partition] = Detect(partition, self.partitions, table, self._detector_of, version), []
-        detect, chunks = self._detects[partition]
+        detect, chunks = await self._detect_of(event.message.partition)
         chunk = Chunk(event)
         chunks.append(chunk)
         records = event.message.value
@@ -273,10 +300,7 @@ class Worker:
 
     async def _score(self, event: Any) -> None:
         partition = event.message.partition
-        if partition not in self._scores:
-            table = await self._load("score", topics.SCORE_STATE, partition)
-            self._scores[partition] = Score(self.partitions, table, self.settings.quantile, self._packs), []
-        score, chunks = self._scores[partition]
+        score, chunks = await self._score_of(partition)
         chunk = Chunk(event)
         records = event.message.value
         # No snapshot meanwhile: it would say that the chunk is learned, and its alerts are not in Kafka yet.
@@ -325,7 +349,7 @@ class Worker:
     def _moved(self, stage: str, event: Any) -> None:
         partition = event.message.partition
         self.metrics.progress.labels(stage, str(partition)).set(time.time())
-        end = _end_of(self.app.consumer, event.message.tp) or 0
+        end = self.app.consumer.end_of(event.message.tp) or 0
         lag = max(0, end - event.message.offset - 1)
         self.metrics.lag.labels(stage, str(partition)).set(lag)
         self._progressed = time.monotonic()
@@ -346,11 +370,7 @@ class Worker:
         for tp in assigned:
             quiet = now - self._quiet_since.setdefault(tp.partition, now)
             told = now - self._told_idle.get(tp.partition, -1e9)
-            if quiet < self.settings.idle_after or told < 10 or self.app.consumer.is_in_hand(tp):
-                continue
-            position = await self.app.consumer.position(tp)
-            highwater = _end_of(self.app.consumer, tp)
-            if position is None or highwater is None or position < highwater:
+            if quiet < self.settings.idle_after or told < 10 or not await self.app.consumer.is_read_up(tp):
                 continue
             self._told_idle[tp.partition] = now
             stamp = int(time.time() * 1000)
@@ -374,17 +394,6 @@ class Worker:
                 log.warning("Kafka did not take a write; trying again", stage=stage, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(_RETRY_MAX, pause * 2)
-
-
-def _end_of(consumer: Any, tp: TP) -> int | None:
-    """The end of a partition; ``None`` when it has gone to someone else, which aiokafka says with an assertion.
-
-    Raised in an agent it would end the agent, and nothing would be read any more.
-    """
-    try:
-        return int(consumer.highwater(tp) or 0)
-    except AssertionError:
-        return None
 
 
 def _forget_records(event: Any) -> None:

@@ -87,7 +87,8 @@ def wait_until_equal(service: Service, expected: dict[str, bytes], seconds: floa
         return len(found) >= len(expected)
 
     wait_for(done, seconds, f"{len(expected)} alerts")
-    assert found.keys() == expected.keys()
+    assert not [raw for key, raw in found.items() if key not in expected], "more alerts than of the backtest"
+    assert not [raw for key, raw in expected.items() if key not in found], "fewer alerts than of the backtest"
     assert found == expected
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
+from aiokafka.errors import IllegalStateError, KafkaTimeoutError
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +43,7 @@ from monitor.stream.topics import (
 )
 from monitor.stream.transport import ChunkConsumer
 from monitor.stream.versions import CONTROL, Pinned, UnknownPack, decode, pack_records, switch_records, version_in
-from monitor.stream.worker import Worker, _end_of
+from monitor.stream.worker import Worker
 from tests.samples import BAD, GOOD, NOW, reference
 
 PART = TP(EVENTS, 0)
@@ -306,9 +307,8 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
     assert done == [KEYED, "state", "ack"]
 
 
-@pytest.mark.parametrize("is_in_hand", [True, False])
-def test_a_partition_is_not_idle_while_its_chunks_wait_to_be_worked_on(is_in_hand: bool) -> None:
-    """Its position is at the end then, and nothing of it may have been worked on for long: others must wait for it."""
+@pytest.mark.parametrize("is_read_up", [True, False])
+def test_a_partition_is_idle_only_when_all_of_it_is_done(is_read_up: bool) -> None:
     told: list[Out] = []
 
     async def write(_: str, out: list[Out]) -> None:
@@ -317,18 +317,88 @@ def test_a_partition_is_not_idle_while_its_chunks_wait_to_be_worked_on(is_in_han
     async def intake_of(_: int) -> Intake:
         return intake()
 
-    async def position(_: TP) -> int:
-        return 7
+    async def read_up(_: TP) -> bool:
+        return is_read_up
 
-    reader = SimpleNamespace(
-        assignment=lambda: {PART}, position=position, highwater=lambda _: 7, is_in_hand=lambda _: is_in_hand
-    )
+    reader = SimpleNamespace(assignment=lambda: {PART}, is_read_up=read_up)
     shell = SimpleNamespace(
         ready=True, app=SimpleNamespace(rebalancing=False, consumer=reader), settings=Settings(), _intake_of=intake_of,
         _write=write, _quiet_since={0: -1e9}, _told_idle={},
     )  # fmt: skip
     asyncio.run(Worker._tell_idle(shell))  # type: ignore[arg-type]
-    assert bool(told) is not is_in_hand
+    assert bool(told) is is_read_up
+
+
+def reader_at(position: int | Exception | None, end: int | Exception, highwater: int | None = None) -> Any:
+    """A consumer whose thread answers so, for a partition of which nothing was fetched yet."""
+
+    def answer(value: Any) -> Any:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    async def position_of(_: TP) -> Any:
+        return answer(position)
+
+    async def highwaters(tp: TP) -> Any:
+        return {tp: answer(end)}
+
+    made = consumer([])
+    made._fetched, made._done = {}, {}
+    made._thread = SimpleNamespace(position=position_of, highwaters=highwaters, highwater=lambda _: highwater)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("position", "end", "is_read_up"),
+    [
+        (7, 7, True),
+        (8, 7, True),
+        (0, 7, False),
+        (None, 7, False),
+        (7, KafkaTimeoutError(), False),
+        (IllegalStateError("not assigned"), 7, False),
+        (AssertionError("Partition is not assigned"), 7, False),
+    ],
+)
+def test_a_partition_is_read_up_when_the_broker_has_no_more_of_it(position: Any, end: Any, is_read_up: bool) -> None:
+    """What the last fetch said of its end is not known before the first: seen as a partition taken for idle, and more alerts."""
+    assert asyncio.run(reader_at(position, end).is_read_up(PART)) is is_read_up
+
+
+def test_a_partition_is_not_read_up_while_its_chunks_wait_to_be_worked_on() -> None:
+    """Its position is at the end then, and nothing of it may have been worked on for long: others must wait for it."""
+    made = reader_at(7, 7)
+    made.note_fetched({PART: [record(b"", 6)], TP(EVENTS, 1): []})
+    assert asyncio.run(made.is_read_up(PART)) is False
+    made._done[PART] = 6
+    assert asyncio.run(made.is_read_up(PART)) is True
+
+
+def test_what_is_fetched_while_the_broker_is_asked_counts() -> None:
+    made = reader_at(7, 7)
+
+    async def highwaters(tp: TP) -> Any:
+        made.note_fetched({PART: [record(b"", 6)]})
+        return {tp: 7}
+
+    made._thread.highwaters = highwaters
+    assert asyncio.run(made.is_read_up(PART)) is False
+
+
+def test_what_the_thread_fetches_is_noted_before_anybody_sees_its_position() -> None:
+    made = consumer([])
+    made._fetched, made._done = {}, {}
+    thread = transport.ChunkThread.__new__(transport.ChunkThread)
+    thread.consumer = made
+
+    async def fetched(*_: Any, **__: Any) -> Any:
+        return {PART: [record(b"", 3)]}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport.driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
+        asyncio.run(thread._fetch_records(None, None))
+    assert made.is_in_hand(PART)
 
 
 def test_what_was_fetched_is_in_hand_until_it_is_acknowledged() -> None:
@@ -398,6 +468,11 @@ def test_topics_follow_the_settings() -> None:
     assert Out(EVENTS, 0, None, None, 0).headers == ()
 
 
+async def kept(part: Any) -> Any:
+    """What a worker says of a part that it has."""
+    return part
+
+
 def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last() -> None:
     done: list[str] = []
 
@@ -406,7 +481,12 @@ def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last()
 
     stage = Detect(0, 4, Table(DETECT_STATE, 0), lambda _: Detector(RuleSet()))
     shell = SimpleNamespace(
-        _detects={0: (stage, [])}, _write=write, metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None
+        _detect_of=lambda _: kept((stage, [])),
+        _detects={},
+        _write=write,
+        metrics=Metrics(),
+        _count_alerts=lambda _: None,
+        _moved=lambda *_: None,
     )
     event = SimpleNamespace(
         message=SimpleNamespace(partition=0, value=[keyed("x", 0)]), ack=lambda: done.append("ack"), value=None
@@ -435,8 +515,9 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
         done.append(f"{out[0].topic} done")
 
     async def both() -> None:
+        pair: Any = (Stage(), [])
         shell = SimpleNamespace(
-            _scores={0: (Stage(), [])}, _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write,
+            _score_of=lambda _: kept(pair), _scores={0: pair}, _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write,
             metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None,
         )  # fmt: skip
         event = SimpleNamespace(
@@ -457,4 +538,22 @@ def test_progress_in_a_partition_that_has_gone_to_someone_else_ends_no_agent() -
     def highwater(_: TP) -> int:
         raise AssertionError("Partition is not assigned")
 
-    assert _end_of(SimpleNamespace(highwater=highwater), PART) is None
+    made = reader_at(0, 0)
+    made._thread.highwater = highwater
+    assert made.end_of(PART) is None
+    assert reader_at(0, 0, None).end_of(PART) is None
+    assert reader_at(0, 0, 5).end_of(PART) == 5
+
+
+@pytest.mark.parametrize("has_gone", [True, False])
+def test_a_part_made_while_its_partition_was_going_is_not_kept(has_gone: bool) -> None:
+    """When the partition comes back, the part would not know what others have written since."""
+    shell: Any = SimpleNamespace(_revocations=0)
+    parts: dict[int, str] = {}
+
+    async def make() -> str:
+        shell._revocations += has_gone
+        return "part"
+
+    assert asyncio.run(Worker._part(shell, parts, 0, make)) == "part"
+    assert parts == ({} if has_gone else {0: "part"})
