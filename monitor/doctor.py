@@ -15,6 +15,7 @@ from monitor.settings import Settings
 from monitor.stream import topics
 
 _PACKAGES: Final = ("faust-streaming", "aiokafka", "kafka-python", "river", "pysigma", "pydantic", "prometheus-client")
+_ANSWERS_WITHIN_MS: Final = 5_000
 _MAX_LAG: Final = 10_000
 _MAX_CLOCK_SKEW_MS: Final = 5_000
 
@@ -32,7 +33,9 @@ def examine(settings: Settings) -> list[Finding]:
     """Look at Kafka, topics, lag, clock, rules and versions."""
     findings = [_versions(), _rules(settings)]
     try:
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap, request_timeout_ms=10_000)
+        admin = KafkaAdminClient(
+            bootstrap_servers=settings.bootstrap, request_timeout_ms=10_000, bootstrap_timeout_ms=_ANSWERS_WITHIN_MS
+        )
     except KafkaError as error:
         advice = "start it (`monitor kafka start`) or set LOOKUP_MONITOR_BOOTSTRAP"
         return [*findings, Finding("Kafka", False, f"{settings.bootstrap}: {type(error).__name__}", advice)]

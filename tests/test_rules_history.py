@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
+from monitor.commands.rules_history import _days_left
+from monitor.rules.windows import DAY_MS
 from tests.rules.samples import correlation, detection
 
 
@@ -242,3 +245,13 @@ def test_no_difference(force: Path, pack: Path, tmp_path: Path) -> None:
     assert monitor("rules", "diff", pack, tmp_path / "copy", *of(force)).stdout == "no difference\n"
     (tmp_path / "copy" / "bad.yml").write_text("title: x\n")
     assert "bad.yml:1:1" in monitor("rules", "diff", pack, tmp_path / "copy", *of(force), code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("waits", "days"),
+    [([], 0), ([-5], 1), ([0], 1), ([1], 1), ([DAY_MS - 1], 1), ([DAY_MS], 2), ([3, DAY_MS + 1], 2), ([4 * DAY_MS], 5)],
+)
+def test_the_days_that_are_named_are_enough(waits: list[int], days: int) -> None:
+    """What is due is decided when its time has passed, so not by a span that ends at it."""
+    done: Any = SimpleNamespace(newest=1_000, undecided=[1_000 + after for after in waits])
+    assert _days_left(done) == days

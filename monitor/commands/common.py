@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -41,6 +41,10 @@ def fail(message: str, code: int = 2) -> typer.Exit:
     """Say what is wrong and give the exit to raise."""
     typer.echo(f"{typer.style('error:', fg='red')} {message}", err=True)
     return typer.Exit(code)
+
+
+#: How long a command waits for Kafka to answer at all before it says that it does not; Kafka's own clients wait for 30 s.
+KAFKA_ANSWERS_WITHIN_MS: Final = 10_000
 
 
 @contextmanager

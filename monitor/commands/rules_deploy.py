@@ -10,7 +10,7 @@ import typer
 from kafka import KafkaConsumer, TopicPartition
 from rich.table import Table
 
-from monitor.commands.common import err, fail, kafka_errors, out
+from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_errors, out
 from monitor.commands.ingest import send_chunks
 from monitor.rules import load_texts
 from monitor.settings import Settings
@@ -52,7 +52,9 @@ def versions() -> None:
 
 
 def _read(settings: Settings) -> tuple[dict[str, tuple[int, int]], str | None]:
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS, enable_auto_commit=False
+    )
     found: dict[str, tuple[int, int]] = {}
     current: str | None = None
     try:

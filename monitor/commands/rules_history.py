@@ -150,8 +150,10 @@ def _summary(run: History, rules: RuleSet, done: Replayed) -> dict[str, Any]:
 
 
 def _days_left(done: Replayed) -> int:
-    """In how many days after the newest lookup all that waits is decided."""
-    return -(-max(0, max(done.undecided, default=0) - done.newest) // DAY_MS)
+    """The least whole days for `--run-on` that decide all that waits: what is due is decided when its time has passed."""
+    if not done.undecided:
+        return 0
+    return max(1, (max(done.undecided) - done.newest) // DAY_MS + 1)
 
 
 def _quality(labels: list[dict[str, Any]], done: Replayed) -> dict[str, Any]:

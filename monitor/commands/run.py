@@ -15,7 +15,7 @@ import typer
 from kafka import KafkaAdminClient
 from rich.table import Table
 
-from monitor.commands.common import fail, kafka_errors, load_rules, out, start_kafka
+from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, fail, kafka_errors, load_rules, out, start_kafka
 from monitor.commands.ingest import data_home
 from monitor.memory import keep_small
 from monitor.settings import ENV_PREFIX, Settings
@@ -29,7 +29,7 @@ def worker() -> None:
     keep_small()
     settings = Settings()
     with kafka_errors(settings.bootstrap):
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
         try:
             problems = topics.check(admin, settings)
         finally:
@@ -56,7 +56,7 @@ def spawn_worker(settings: Settings, log: Path | None = None) -> subprocess.Pope
 def ensure_topics(settings: Settings) -> None:
     """Create what is missing; exit with what is wrong if something is."""
     with kafka_errors(settings.bootstrap):
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
         try:
             topics.create(admin, settings)
             problems = topics.check(admin, settings)

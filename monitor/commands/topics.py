@@ -10,7 +10,7 @@ import typer
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from rich.table import Table
 
-from monitor.commands.common import err, fail, kafka_errors, out
+from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_errors, out
 from monitor.settings import Settings
 from monitor.stream import topics as topic_list
 from monitor.stream.topics import DLQ, EVENTS
@@ -24,7 +24,7 @@ def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, 
     """Create the topics that are missing, and report those that are not as they should be (exit code 1)."""
     settings = Settings()
     with kafka_errors(settings.bootstrap):
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
         try:
             made = [] if check else topic_list.create(admin, settings)
             problems = topic_list.check(admin, settings)
@@ -42,7 +42,10 @@ def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, 
 def _refused(settings: Settings) -> Iterator[Any]:
     """Every message in the DLQ now, partition by partition."""
     consumer = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=settings.bootstrap,
+        bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     )
     try:
         parts = [TopicPartition(DLQ, number) for number in sorted(consumer.partitions_for_topic(DLQ) or ())]
@@ -104,7 +107,9 @@ def dlq_replay(
     settings = Settings()
     count = 0
     with kafka_errors(settings.bootstrap):
-        producer = KafkaProducer(bootstrap_servers=settings.bootstrap, acks="all")
+        producer = KafkaProducer(
+            bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS, acks="all"
+        )
         try:
             sent = []
             for record in list(_refused(settings)):

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import faust
 import structlog
@@ -35,11 +35,11 @@ from monitor.stream.feed import ReferenceFeed
 from monitor.stream.folder import RuleFolder
 from monitor.stream.intake import Intake
 from monitor.stream.packs import PackFeed
+from monitor.stream.parts import Parts
 from monitor.stream.score import Score
 from monitor.stream.versions import Files, UnknownPack, pack_records, switch_records, version_in
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 _RETRY_MAX = 10.0
 #: Allocations between garbage collections: a chunk makes tens of thousands of objects, and none of them in cycles.
 _GC_THRESHOLD = (50_000, 20, 50)
@@ -55,11 +55,10 @@ class Worker:
         self.partitions = settings.partitions
         self.ready = False
         self.app = self._new_app()
-        self._intakes: dict[int, Intake] = {}
-        self._detects: dict[int, tuple[Detect, list[Chunk]]] = {}
-        self._scores: dict[int, tuple[Score, list[Chunk]]] = {}
+        self._intakes = Parts(self._new_intake)
+        self._detects = Parts(self._new_detect)
+        self._scores = Parts(self._new_score)
         self._snapshots: dict[int, tuple[int, int]] = {}
-        self._revocations = 0
         self._saving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._quiet_since: dict[int, float] = {}
         self._told_idle: dict[int, float] = {}
@@ -129,33 +128,18 @@ class Worker:
 
     async def _revoked(self, app: faust.App, revoked: set[TP], **_: Any) -> None:
         """State of partitions that go is dropped; whoever gets them reads it from the changelog."""
-        kept: dict[str, dict[int, Any]] = {
-            topics.EVENTS: self._intakes,
-            topics.KEYED: self._detects,
-            topics.FEATURES: self._scores,
-        }
-        self._revocations += 1
-        for tp in revoked:
-            kept.get(tp.topic, {}).pop(tp.partition, None)
-            if tp.topic == topics.FEATURES:
-                self._snapshots.pop(tp.partition, None)
-            if tp.topic == topics.EVENTS:
-                self._quiet_since.pop(tp.partition, None)
-                self._told_idle.pop(tp.partition, None)
 
-    async def _part(self, parts: dict[int, T], partition: int, make: Callable[[], Awaitable[T]]) -> T:
-        """The part of a stage that does a partition's work.
+        def gone(topic: str) -> set[int]:
+            return {tp.partition for tp in revoked if tp.topic == topic}
 
-        One made while partitions were going is used but not kept: the partition may come back later, and what others wrote in
-        between would be missing from it.
-        """
-        part = parts.get(partition)
-        if part is None:
-            before = self._revocations
-            part = await make()
-            if self._revocations == before:
-                parts[partition] = part
-        return part
+        self._intakes.forget(gone(topics.EVENTS))
+        self._detects.forget(gone(topics.KEYED))
+        self._scores.forget(gone(topics.FEATURES))
+        for partition in gone(topics.FEATURES):
+            self._snapshots.pop(partition, None)
+        for partition in gone(topics.EVENTS):
+            self._quiet_since.pop(partition, None)
+            self._told_idle.pop(partition, None)
 
     async def _load(self, stage: str, topic: str, partition: int) -> tables.Table:
         table: tables.Table = await self._until_done(
@@ -232,33 +216,23 @@ class Worker:
         await self._write("intake", switch[:1] if is_first else switch)
         await self._packs.ensure(version)
 
-    async def _intake_of(self, partition: int) -> Intake:
-        async def make() -> Intake:
-            table = await self._load("intake", topics.INTAKE_STATE, partition)
-            intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs)
-            self.metrics.bad_state.inc(intake.bad_states)
-            return intake
+    async def _new_intake(self, partition: int) -> Intake:
+        table = await self._load("intake", topics.INTAKE_STATE, partition)
+        intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs)
+        self.metrics.bad_state.inc(intake.bad_states)
+        return intake
 
-        return await self._part(self._intakes, partition, make)
+    async def _new_detect(self, partition: int) -> tuple[Detect, list[Chunk]]:
+        table = await self._load("detect", topics.DETECT_STATE, partition)
+        return Detect(partition, self.partitions, table, self._detector_of, self._packs.current or ""), []
 
-    async def _detect_of(self, partition: int) -> tuple[Detect, list[Chunk]]:
-        async def make() -> tuple[Detect, list[Chunk]]:
-            table = await self._load("detect", topics.DETECT_STATE, partition)
-            version = self._packs.current or ""
-            return Detect(partition, self.partitions, table, self._detector_of, version), []
-
-        return await self._part(self._detects, partition, make)
-
-    async def _score_of(self, partition: int) -> tuple[Score, list[Chunk]]:
-        async def make() -> tuple[Score, list[Chunk]]:
-            table = await self._load("score", topics.SCORE_STATE, partition)
-            return Score(self.partitions, table, self.settings.quantile, self._packs), []
-
-        return await self._part(self._scores, partition, make)
+    async def _new_score(self, partition: int) -> tuple[Score, list[Chunk]]:
+        table = await self._load("score", topics.SCORE_STATE, partition)
+        return Score(self.partitions, table, self.settings.quantile, self._packs), []
 
     async def _intake(self, event: Any) -> None:
         partition = event.message.partition
-        intake = await self._intake_of(partition)
+        intake = await self._intakes.of(partition)
         for version in {version_in(record) for record in event.message.value if record.headers} - {None}:
             await self._until_known(str(version))
         out, state = intake.process(event.message.value)
@@ -278,7 +252,7 @@ class Worker:
         self._moved("intake", event)
 
     async def _detect(self, event: Any) -> None:
-        detect, chunks = await self._detect_of(event.message.partition)
+        detect, chunks = await self._detects.of(event.message.partition)
         chunk = Chunk(event)
         chunks.append(chunk)
         records = event.message.value
@@ -295,12 +269,12 @@ class Worker:
             self.metrics.events.labels(fate).inc(count)
         self._count_alerts(written)
         _acknowledge(chunks)
-        self.metrics.held.labels("detect").set(sum(each.held for each, _ in self._detects.values()))
+        self.metrics.held.labels("detect").set(sum(each.held for each, _ in self._detects))
         self._moved("detect", event)
 
     async def _score(self, event: Any) -> None:
         partition = event.message.partition
-        score, chunks = await self._score_of(partition)
+        score, chunks = await self._scores.of(partition)
         chunk = Chunk(event)
         records = event.message.value
         # No snapshot meanwhile: it would say that the chunk is learned, and its alerts are not in Kafka yet.
@@ -313,7 +287,7 @@ class Worker:
             await self._write("score", written.out)
         self._count_alerts(written)
         self._snapshots[partition] = (event.message.offset, records[-1].timestamp)
-        self.metrics.held.labels("score").set(sum(each.held for each, _ in self._scores.values()))
+        self.metrics.held.labels("score").set(sum(each.held for each, _ in self._scores))
         self._moved("score", event)
         if len(chunks) >= 20:
             await self._snapshot(partition)
@@ -325,9 +299,10 @@ class Worker:
         """
         async with self._saving[partition]:
             at = self._snapshots.pop(partition, None)
-            if at is None or partition not in self._scores:
+            part = self._scores.kept(partition)
+            if at is None or part is None:
                 return []
-            score, chunks = self._scores[partition]
+            score, chunks = part
             saved = len(chunks)
             out = score.snapshot(*at)
             done = [chunk for chunk in chunks[:saved] if chunk.waiting == 0]
@@ -374,7 +349,7 @@ class Worker:
                 continue
             self._told_idle[tp.partition] = now
             stamp = int(time.time() * 1000)
-            intake = await self._intake_of(tp.partition)
+            intake = await self._intakes.of(tp.partition)
             await self._write("intake", intake.idle(stamp, int(quiet * 1000)))
 
     async def _write(self, stage: str, out: list[Out]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +28,7 @@ from monitor.stream import transport
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.intake import Intake, load_state
+from monitor.stream.parts import Parts
 from monitor.stream.score import Score
 from monitor.stream.tables import Table
 from monitor.stream.topics import (
@@ -296,7 +298,7 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
 
     stage = intake()
     shell = SimpleNamespace(
-        _intake_of=intake_of, _write=write, _show_version=str, _moved=lambda *_: None, metrics=Metrics(), _quiet_since={},
+        _intakes=SimpleNamespace(of=intake_of), _write=write, _show_version=str, _moved=lambda *_: None, metrics=Metrics(), _quiet_since={},
         _told_idle={},
     )  # fmt: skip
     event = SimpleNamespace(
@@ -322,7 +324,7 @@ def test_a_partition_is_idle_only_when_all_of_it_is_done(is_read_up: bool) -> No
 
     reader = SimpleNamespace(assignment=lambda: {PART}, is_read_up=read_up)
     shell = SimpleNamespace(
-        ready=True, app=SimpleNamespace(rebalancing=False, consumer=reader), settings=Settings(), _intake_of=intake_of,
+        ready=True, app=SimpleNamespace(rebalancing=False, consumer=reader), settings=Settings(), _intakes=SimpleNamespace(of=intake_of),
         _write=write, _quiet_since={0: -1e9}, _told_idle={},
     )  # fmt: skip
     asyncio.run(Worker._tell_idle(shell))  # type: ignore[arg-type]
@@ -468,9 +470,11 @@ def test_topics_follow_the_settings() -> None:
     assert Out(EVENTS, 0, None, None, 0).headers == ()
 
 
-async def kept(part: Any) -> Any:
-    """What a worker says of a part that it has."""
-    return part
+def parts_of(part: Any) -> Parts[Any]:
+    """The parts of a worker that has this one for partition 0."""
+    made = Parts[Any](lambda _: asyncio.sleep(0, part))
+    made._parts[0] = part
+    return made
 
 
 def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last() -> None:
@@ -481,8 +485,7 @@ def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last()
 
     stage = Detect(0, 4, Table(DETECT_STATE, 0), lambda _: Detector(RuleSet()))
     shell = SimpleNamespace(
-        _detect_of=lambda _: kept((stage, [])),
-        _detects={},
+        _detects=parts_of((stage, [])),
         _write=write,
         metrics=Metrics(),
         _count_alerts=lambda _: None,
@@ -517,7 +520,7 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
     async def both() -> None:
         pair: Any = (Stage(), [])
         shell = SimpleNamespace(
-            _score_of=lambda _: kept(pair), _scores={0: pair}, _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write,
+            _scores=parts_of(pair), _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write,
             metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None,
         )  # fmt: skip
         event = SimpleNamespace(
@@ -548,12 +551,26 @@ def test_progress_in_a_partition_that_has_gone_to_someone_else_ends_no_agent() -
 @pytest.mark.parametrize("has_gone", [True, False])
 def test_a_part_made_while_its_partition_was_going_is_not_kept(has_gone: bool) -> None:
     """When the partition comes back, the part would not know what others have written since."""
-    shell: Any = SimpleNamespace(_revocations=0)
-    parts: dict[int, str] = {}
 
-    async def make() -> str:
-        shell._revocations += has_gone
-        return "part"
+    async def make(partition: int) -> str:
+        if has_gone:
+            parts.forget({7})
+        return f"part {next(number)} of {partition}"
 
-    assert asyncio.run(Worker._part(shell, parts, 0, make)) == "part"
-    assert parts == ({} if has_gone else {0: "part"})
+    parts, number = Parts[str](make), count()
+    assert asyncio.run(parts.of(0)) == "part 0 of 0"
+    assert parts.kept(0) == (None if has_gone else "part 0 of 0")
+    assert asyncio.run(parts.of(0)) == ("part 1 of 0" if has_gone else "part 0 of 0")
+    parts.forget({0})
+    assert parts.kept(0) is None
+    assert list(parts) == []
+
+
+def test_a_part_that_is_asked_for_twice_while_it_is_made_is_one() -> None:
+    parts = Parts[object](lambda _: asyncio.sleep(0, object()))
+
+    async def both() -> list[object]:
+        return await asyncio.gather(parts.of(0), parts.of(0))
+
+    first, second = asyncio.run(both())
+    assert first is second
