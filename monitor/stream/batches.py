@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -49,8 +49,11 @@ class BatchWriter:
         """How many partitions a topic has."""
         return len(await self._producer.partitions_for(topic))
 
-    async def write(self, records: Iterable[Out]) -> None:
+    async def write(self, records: Iterable[Out], in_order: bool = True) -> None:
         """Write the records, each partition's in the order given, and wait for the acknowledgements.
+
+        The order holds also when Kafka takes the second batch of a partition and not the first: the second is sent when the
+        first is acknowledged. Without ``in_order`` all are sent at once, for records whose order does not matter.
 
         Raises aiokafka's ``KafkaError`` when Kafka refused a batch or did not answer; nothing may be taken as written
         then, and the caller must not acknowledge what the records were made from.
@@ -59,23 +62,32 @@ class BatchWriter:
         for record in records:
             grouped[record.topic, record.partition].append(record)
         if grouped:
-            sent = await asyncio.gather(*(self._send(topic, part, out) for (topic, part), out in grouped.items()))
-            await asyncio.gather(*(future for futures in sent for future in futures))
+            await asyncio.gather(*(self._write(*to, out, in_order) for to, out in grouped.items()))
 
-    async def _send(self, topic: str, partition: int, records: list[Out]) -> list[Any]:
-        futures: list[Any] = []
+    async def _write(self, topic: str, partition: int, records: list[Out], in_order: bool) -> None:
+        sent: list[Any] = []
+        for piece in self._pieces(records):
+            if isinstance(piece, Out):
+                sent.append(await self._send_large(piece))
+            else:
+                sent.append(await self._producer.send_batch(piece, topic, partition=partition))
+            if in_order:
+                await sent.pop()
+        await asyncio.gather(*sent)
+
+    def _pieces(self, records: list[Out]) -> Iterator[Any]:
+        """The records as batches, and alone when they are larger than one."""
         batch = self._producer.create_batch()
         for record in records:
             if self._append(batch, record):
                 continue
             if batch.record_count():
-                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+                yield batch
             batch = self._producer.create_batch()
             if not self._append(batch, record):
-                futures.append(await self._send_large(record))
+                yield record
         if batch.record_count():
-            futures.append(await self._producer.send_batch(batch, topic, partition=partition))
-        return futures
+            yield batch
 
     @staticmethod
     def _append(batch: Any, record: Out) -> bool:

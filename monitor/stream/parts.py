@@ -11,34 +11,40 @@ T = TypeVar("T")
 class Parts(Generic[T]):
     """Parts by partition, each made by ``make`` (which reads its state from the changelog) when it is first asked for.
 
-    One made while partitions were going is used but not kept: the partition may come back later, and what others wrote in
-    between would be missing from it.
+    A part belongs to one generation of the consumer group. Chunks of the last generation may still be worked on when its
+    partitions have gone; a part made or used then must not be met again when a partition comes back, since what others have
+    written in between is missing from it.
     """
 
     def __init__(self, make: Callable[[int], Awaitable[T]]) -> None:
         self._make = make
-        self._parts: dict[int, T] = {}
-        self._revocations = 0
+        self._parts: dict[int, tuple[int, T]] = {}
 
-    async def of(self, partition: int) -> T:
-        """The part that does this partition's work.."""
-        part = self._parts.get(partition)
+    async def of(self, partition: int, generation: int) -> T:
+        """The part that does this partition's work in this generation of the group."""
+        part = self._of(partition, generation)
         if part is None:
-            before = self._revocations
-            part = await self._make(partition)
-            if self._revocations == before:
-                part = self._parts.setdefault(partition, part)
+            made = await self._make(partition)
+            part = self._of(partition, generation)
+            if part is None:
+                part = made
+                if self._parts.get(partition, (generation,))[0] <= generation:
+                    self._parts[partition] = generation, part
         return part
 
+    def _of(self, partition: int, generation: int) -> T | None:
+        known = self._parts.get(partition)
+        return known[1] if known is not None and known[0] == generation else None
+
     def kept(self, partition: int) -> T | None:
-        """The part, if there is one already."""
-        return self._parts.get(partition)
+        """The part of the newest generation, if there is one already."""
+        known = self._parts.get(partition)
+        return None if known is None else known[1]
 
     def forget(self, gone: Iterable[int]) -> None:
         """These partitions go to someone else, who reads what was written of them."""
-        self._revocations += 1
         for partition in gone:
             self._parts.pop(partition, None)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._parts.values())
+        return iter([part for _, part in self._parts.values()])

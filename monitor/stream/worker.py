@@ -232,7 +232,7 @@ class Worker:
 
     async def _intake(self, event: Any) -> None:
         partition = event.message.partition
-        intake = await self._intakes.of(partition)
+        intake = await self._intakes.of(partition, event.message.generation_id)
         for version in {version_in(record) for record in event.message.value if record.headers} - {None}:
             await self._until_known(str(version))
         out, state = intake.process(event.message.value)
@@ -252,7 +252,7 @@ class Worker:
         self._moved("intake", event)
 
     async def _detect(self, event: Any) -> None:
-        detect, chunks = await self._detects.of(event.message.partition)
+        detect, chunks = await self._detects.of(event.message.partition, event.message.generation_id)
         chunk = Chunk(event)
         chunks.append(chunk)
         records = event.message.value
@@ -263,8 +263,9 @@ class Worker:
         _forget_records(event)
         self.metrics.rule_time.observe((time.perf_counter() - began) / len(records))
         await self._write("detect", written.out)
-        # As in the intake: a state that came before its alerts would, after a crash between the two, lose them.
-        await self._write("detect", written.state)
+        # As in the intake: a state that came before its alerts would, after a crash between the two, lose them. Each key is in
+        # it once, so the order does not matter.
+        await self._write("detect", written.state, in_order=False)
         for fate, count in written.fates.items():
             self.metrics.events.labels(fate).inc(count)
         self._count_alerts(written)
@@ -274,7 +275,7 @@ class Worker:
 
     async def _score(self, event: Any) -> None:
         partition = event.message.partition
-        score, chunks = await self._scores.of(partition)
+        score, chunks = await self._scores.of(partition, event.message.generation_id)
         chunk = Chunk(event)
         records = event.message.value
         # No snapshot meanwhile: it would say that the chunk is learned, and its alerts are not in Kafka yet.
@@ -349,11 +350,11 @@ class Worker:
                 continue
             self._told_idle[tp.partition] = now
             stamp = int(time.time() * 1000)
-            intake = await self._intakes.of(tp.partition)
+            intake = await self._intakes.of(tp.partition, self.app.consumer_generation_id)
             await self._write("intake", intake.idle(stamp, int(quiet * 1000)))
 
-    async def _write(self, stage: str, out: list[Out]) -> None:
-        await self._until_done(stage, lambda: self._writer.write(out))
+    async def _write(self, stage: str, out: list[Out], in_order: bool = True) -> None:
+        await self._until_done(stage, lambda: self._writer.write(out, in_order))
 
     async def _until_done(self, stage: str, act: Callable[[], Awaitable[Any]]) -> Any:
         """Do it until Kafka says yes: what repeats is recognised downstream, what is skipped would be lost."""

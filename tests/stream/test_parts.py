@@ -290,10 +290,10 @@ def test_a_state_of_the_intake_that_is_none_is_counted_and_the_partition_goes_on
 def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() -> None:
     done: list[str] = []
 
-    async def write(_: str, out: list[Out]) -> None:
+    async def write(_: str, out: list[Out], **__: Any) -> None:
         done.append(out[0].topic)
 
-    async def intake_of(_: int) -> Intake:
+    async def intake_of(*_: int) -> Intake:
         return stage
 
     stage = intake()
@@ -302,7 +302,8 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
         _told_idle={},
     )  # fmt: skip
     event = SimpleNamespace(
-        message=SimpleNamespace(partition=1, value=[record(orjson.dumps(GOOD), 0)]), ack=lambda: done.append("ack")
+        message=SimpleNamespace(partition=1, generation_id=1, value=[record(orjson.dumps(GOOD), 0)]),
+        ack=lambda: done.append("ack"),
     )
     event.message.value[0].headers = ()
     asyncio.run(Worker._intake(shell, event))  # type: ignore[arg-type]
@@ -313,10 +314,10 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
 def test_a_partition_is_idle_only_when_all_of_it_is_done(is_read_up: bool) -> None:
     told: list[Out] = []
 
-    async def write(_: str, out: list[Out]) -> None:
+    async def write(_: str, out: list[Out], **__: Any) -> None:
         told.extend(out)
 
-    async def intake_of(_: int) -> Intake:
+    async def intake_of(*_: int) -> Intake:
         return intake()
 
     async def read_up(_: TP) -> bool:
@@ -324,7 +325,7 @@ def test_a_partition_is_idle_only_when_all_of_it_is_done(is_read_up: bool) -> No
 
     reader = SimpleNamespace(assignment=lambda: {PART}, is_read_up=read_up)
     shell = SimpleNamespace(
-        ready=True, app=SimpleNamespace(rebalancing=False, consumer=reader), settings=Settings(), _intakes=SimpleNamespace(of=intake_of),
+        ready=True, app=SimpleNamespace(rebalancing=False, consumer=reader, consumer_generation_id=1), settings=Settings(), _intakes=SimpleNamespace(of=intake_of),
         _write=write, _quiet_since={0: -1e9}, _told_idle={},
     )  # fmt: skip
     asyncio.run(Worker._tell_idle(shell))  # type: ignore[arg-type]
@@ -473,14 +474,14 @@ def test_topics_follow_the_settings() -> None:
 def parts_of(part: Any) -> Parts[Any]:
     """The parts of a worker that has this one for partition 0."""
     made = Parts[Any](lambda _: asyncio.sleep(0, part))
-    made._parts[0] = part
+    made._parts[0] = 1, part
     return made
 
 
 def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last() -> None:
     done: list[str] = []
 
-    async def write(_: str, out: list[Out]) -> None:
+    async def write(_: str, out: list[Out], **__: Any) -> None:
         done.extend(sorted({each.topic for each in out}))
 
     stage = Detect(0, 4, Table(DETECT_STATE, 0), lambda _: Detector(RuleSet()))
@@ -492,7 +493,9 @@ def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last()
         _moved=lambda *_: None,
     )
     event = SimpleNamespace(
-        message=SimpleNamespace(partition=0, value=[keyed("x", 0)]), ack=lambda: done.append("ack"), value=None
+        message=SimpleNamespace(partition=0, generation_id=1, value=[keyed("x", 0)]),
+        ack=lambda: done.append("ack"),
+        value=None,
     )
     asyncio.run(Worker._detect(shell, event))  # type: ignore[arg-type]
     assert done == [FEATURES, DETECT_STATE, "ack"]
@@ -512,7 +515,7 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
         def snapshot(self, position: int, timestamp: int) -> list[Out]:
             return [Out("snapshot", 0, None, b"", NOW)]
 
-    async def write(_: str, out: list[Out]) -> None:
+    async def write(_: str, out: list[Out], **__: Any) -> None:
         done.append(f"{out[0].topic} begun")
         await asyncio.sleep(0.01)
         done.append(f"{out[0].topic} done")
@@ -524,7 +527,7 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
             metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None,
         )  # fmt: skip
         event = SimpleNamespace(
-            message=SimpleNamespace(partition=0, offset=1, value=[record(b"", 1)]),
+            message=SimpleNamespace(partition=0, generation_id=1, offset=1, value=[record(b"", 1)]),
             ack=lambda: done.append("ack"),
             value=None,
         )
@@ -548,29 +551,31 @@ def test_progress_in_a_partition_that_has_gone_to_someone_else_ends_no_agent() -
     assert reader_at(0, 0, 5).end_of(PART) == 5
 
 
-@pytest.mark.parametrize("has_gone", [True, False])
-def test_a_part_made_while_its_partition_was_going_is_not_kept(has_gone: bool) -> None:
-    """When the partition comes back, the part would not know what others have written since."""
+def test_a_part_is_of_one_generation() -> None:
+    """What is made or used when its partition was going is not met again when the partition comes back."""
+    number = count()
+    parts = Parts[str](lambda partition: asyncio.sleep(0, f"part {next(number)} of {partition}"))
 
-    async def make(partition: int) -> str:
-        if has_gone:
-            parts.forget({7})
-        return f"part {next(number)} of {partition}"
+    def of(generation: int) -> str:
+        return asyncio.run(parts.of(3, generation))
 
-    parts, number = Parts[str](make), count()
-    assert asyncio.run(parts.of(0)) == "part 0 of 0"
-    assert parts.kept(0) == (None if has_gone else "part 0 of 0")
-    assert asyncio.run(parts.of(0)) == ("part 1 of 0" if has_gone else "part 0 of 0")
-    parts.forget({0})
-    assert parts.kept(0) is None
-    assert list(parts) == []
+    assert of(1) == of(1) == "part 0 of 3"
+    parts.forget({3})
+    assert parts.kept(3) is None
+    # A chunk of the first generation that was in hand at the rebalance.
+    assert of(1) == "part 1 of 3"
+    assert of(2) == of(2) == "part 2 of 3"
+    # One that was begun before it, and waited.
+    assert of(1) == "part 3 of 3"
+    assert of(2) == parts.kept(3) == "part 2 of 3"
+    assert list(parts) == ["part 2 of 3"]
 
 
 def test_a_part_that_is_asked_for_twice_while_it_is_made_is_one() -> None:
     parts = Parts[object](lambda _: asyncio.sleep(0, object()))
 
     async def both() -> list[object]:
-        return await asyncio.gather(parts.of(0), parts.of(0))
+        return await asyncio.gather(parts.of(0, 1), parts.of(0, 1))
 
     first, second = asyncio.run(both())
     assert first is second
