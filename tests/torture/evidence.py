@@ -63,29 +63,39 @@ def lag(settings: Settings) -> dict[tuple[str, int], int] | None:
 
 
 class Ticks:
-    """What the ticks of the log say: how far each source's event time has come, which have spoken last as idle, and
-    which fell asleep and then went on."""
+    """What the ticks of the log say.
+
+    ``passed``: by keyed partition, how far each source's event time has come. A worker that is killed while it tells that a
+    source is idle tells it to some partitions only. ``idle``: the sources that have spoken last as idle, in all partitions;
+    ``woken``: those that fell asleep and then went on, in any.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self.passed: dict[int, int] = {}
-        self.idle: set[int] = set()
+        count = settings.partitions
+        self.passed: list[dict[int, int]] = [{} for _ in range(count)]
+        self.idle: set[int] = set(range(count))
         self.woken: set[int] = set()
-        # Every keyed partition is told every tick, so one of them says it all.
+        for partition in range(count):
+            self.idle &= self._read(settings, partition)
+
+    def _read(self, settings: Settings, partition: int) -> set[int]:
         newest: dict[int, int] = {}
-        for record in read(settings, topics.KEYED, 0):
+        passed, idle = self.passed[partition], set[int]()
+        for record in read(settings, topics.KEYED, partition):
             if record.key != topics.TICK:
                 continue
-            src, reached, *passed = orjson.loads(record.value)
-            now = passed[0] if passed else reached
+            src, reached, *said = orjson.loads(record.value)
+            now = said[0] if said else reached
             if now != IDLE:
-                self.passed[src] = max(now, self.passed.get(src, 0))
+                passed[src] = max(now, passed.get(src, 0))
             if reached == IDLE:
-                self.idle.add(src)
+                idle.add(src)
             elif reached > newest.get(src, -1):
                 newest[src] = reached
-                if src in self.idle:
+                if src in idle:
                     self.woken.add(src)
-                    self.idle.discard(src)
+                    idle.discard(src)
+        return idle
 
 
 def observe(settings: Settings) -> tuple[End, int, int]:
@@ -117,7 +127,7 @@ class LogBacktest(Backtest):
     after the other, each with its own control records: what joins them is put into the one order in any case.
     """
 
-    def __init__(self, settings: Settings, first: RuleSet, reference: Reference, passed: Mapping[int, int]) -> None:
+    def __init__(self, settings: Settings, first: RuleSet, reference: Reference, passed: list[dict[int, int]]) -> None:
         count = settings.partitions
         super().__init__(first, reference, count, lambda actor: topics.partition_of(actor, count), settings.quantile)
         self._first = first
@@ -148,11 +158,13 @@ class LogBacktest(Backtest):
 
     def _decide(self) -> Iterator[alerts.Alert]:
         # Live, time goes on after the last lookup for as long as the idle ticks say; a plain backtest ends with it.
-        joined = min(self._passed.values()) if len(self._passed) == len(self._reached) else 0
+        count = len(self._reached)
+        joined = [min(passed.values()) if len(passed) == count else 0 for passed in self._passed]
         for key, state in self._states.items():
+            at = topics.partition_of(key, count)
             for src in sorted({waiting.src for waiting in state.waiting}):
                 yield from self._detector.advance(
-                    key, state, src, joined if src == JOINED else self._passed.get(src, 0)
+                    key, state, src, joined[at] if src == JOINED else self._passed[at].get(src, 0)
                 )
 
 

@@ -175,7 +175,8 @@ class _Run:
 
     def _all_begun(self) -> bool:
         # A partition is begun when something keyed of it is in the log, which its first tick says.
-        return len(Ticks(self._fleet.settings).passed) == self._fleet.settings.partitions
+        count = self._fleet.settings.partitions
+        return all(len(passed) == count for passed in Ticks(self._fleet.settings).passed)
 
     def _is_caught_up(self) -> bool:
         behind = lag(self._fleet.settings)
