@@ -76,6 +76,10 @@ class Backtest:
             self._joined.advance((src,), IDLE)
             self._scored.advance((src,), IDLE)
         yield from self._release()
+        yield from self._decide()
+
+    def _decide(self) -> Iterator[Alert]:
+        """What waits at the end of the log."""
         ends = ending.ends_of(self._reached, self._next, self._run_on_ms)
         yield from ending.decide(self._detector, self._states, *ends)
 

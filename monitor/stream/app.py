@@ -14,6 +14,8 @@ import faust
 from monitor.settings import Settings
 from monitor.stream.transport import MAX_CHUNK, ChunkTransport
 
+METADATA_MAX_AGE_MS = 5_000
+
 
 def new_app(settings: Settings) -> faust.App:
     """An app of consumer group ``settings.group`` whose agents get chunks (see :mod:`monitor.stream.transport`)."""
@@ -32,6 +34,9 @@ def new_app(settings: Settings) -> faust.App:
         broker_commit_interval=settings.commit_interval,
         broker_max_poll_records=MAX_CHUNK,
         consumer_auto_offset_reset="earliest",
+        # Whoever leads the group gives nobody a topic of which it could not read the metadata, as may be when the broker has
+        # just come back, and asks again only after this time. Kafka's clients ask every five minutes.
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         stream_wait_empty=False,
         # In chunks: what a worker may have fetched and not yet worked on.
         stream_buffer_maxsize=2,
@@ -42,19 +47,21 @@ def new_app(settings: Settings) -> faust.App:
 
 
 def add_agent(
-    app: faust.App, topic: str, started: Callable[[], Awaitable[Any]], handle: Callable[[Any], Awaitable[None]]
+    app: faust.App,
+    topic: str,
+    started: Callable[[], Awaitable[Any]],
+    handle: Callable[[Any], Awaitable[None]],
+    is_current: Callable[[int], bool],
 ) -> None:
     """Give every chunk of ``topic`` to ``handle``, once ``started`` has returned; ``handle`` acknowledges it itself.
 
-    Those of one partition one after the other, in order; while one waits for Kafka another partition's is worked on.
+    Those of one partition one after the other, in order; while one waits for Kafka another partition's is worked on. A chunk
+    that was read in a generation of the group which is not current any more is dropped.
     """
-
-    def is_current(event: Any) -> bool:
-        return bool(event.message.generation_id == app.consumer_generation_id)
 
     async def agent(stream: Any) -> None:
         await started()
-        await in_lanes(stream.noack().events(), handle, is_current)
+        await in_lanes(stream.noack().events(), handle, lambda event: is_current(event.message.generation_id))
 
     app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
 

@@ -12,9 +12,9 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from monitor import alerts
+from monitor import alerts, ending
 from monitor.backtest import Backtest
-from monitor.detector import JOINED, load_state, save_state
+from monitor.detector import load_state, save_state
 from monitor.order import IDLE
 from monitor.reference import Reference, decode
 from monitor.rules import RuleSet
@@ -159,13 +159,10 @@ class LogBacktest(Backtest):
     def _decide(self) -> Iterator[alerts.Alert]:
         # Live, time goes on after the last lookup for as long as the idle ticks say; a plain backtest ends with it.
         count = len(self._reached)
-        joined = [min(passed.values()) if len(passed) == count else 0 for passed in self._passed]
-        for key, state in self._states.items():
-            at = topics.partition_of(key, count)
-            for src in sorted({waiting.src for waiting in state.waiting}):
-                yield from self._detector.advance(
-                    key, state, src, joined[at] if src == JOINED else self._passed[at].get(src, 0)
-                )
+        for partition, passed in enumerate(self._passed):
+            states = {key: state for key, state in self._states.items() if topics.partition_of(key, count) == partition}
+            reached = [passed.get(src, 0) for src in range(count)]
+            yield from ending.decide(self._detector, states, reached, min(reached))
 
 
 def expect(
