@@ -39,4 +39,5 @@ class Settings(BaseSettings):
     idle_after: float = Field(2.0, gt=0, description="seconds without lookups until a partition holds nobody back")
     snapshot_interval: float = Field(1.0, gt=0, description="seconds between snapshots of the models")
     stall_after: float = Field(60.0, gt=0, description="seconds without progress, though there is lag, until not ready")
+    restart_after: float = Field(300.0, gt=0, description="the same, until the worker starts itself anew")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")

@@ -30,10 +30,9 @@ def deploy(folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of
         err.print(str(problem), markup=False, soft_wrap=True)
     if problems:
         raise fail(f"{len(problems)} problems; nothing was deployed", code=1)
-    now = int(time.time() * 1000)
-    version, pack = pack_records(files, now)
+    version, pack = pack_records(files)
     # Whoever reads of a version must find it: the pack first, and what names it when Kafka has the pack.
-    for records in (pack, switch_records(version, settings.partitions, now)):
+    for records in (pack, switch_records(version, settings.partitions)):
         for _ in send_chunks(settings, records):
             pass
     out.print(f"rules {version} deployed: {len(files)} files")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -40,9 +41,11 @@ def worker() -> None:
     raise typer.Exit(run_worker(settings, rules, refused))
 
 
-def spawn_worker(settings: Settings, log: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start a worker process with these settings; its output goes to ``log`` or to ours."""
-    environment = dict(os.environ)
+def spawn_worker(
+    settings: Settings, log: Path | None = None, more: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a worker process with these settings, and ``more`` in its environment; its output goes to ``log`` or to ours."""
+    environment = {**os.environ, **(more or {})}
     for name, value in settings.model_dump().items():
         environment[f"{ENV_PREFIX}{name.upper()}"] = str(value)
     command = [sys.executable, "-m", "monitor", "worker"]

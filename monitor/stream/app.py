@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,26 @@ from monitor.stream.transport import MAX_CHUNK, ChunkTransport
 METADATA_MAX_AGE_MS = 5_000
 
 
-def new_app(settings: Settings) -> faust.App:
+class StageFailed(Exception):
+    """A stage could not do a chunk. The worker ends; whoever runs it starts it again, from what is committed."""
+
+
+class App(faust.App):  # type: ignore[misc]
+    """A Faust app that ends when an agent fails.
+
+    Faust itself would start the agent again, which would go on behind the chunks that were left undone: they would be lost.
+    It does so even while the app ends; so with ``has_failed`` no chunk is begun any more.
+    """
+
+    has_failed = False
+
+    async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
+        await self.crash(exc)
+
+
+def new_app(settings: Settings) -> App:
     """An app of consumer group ``settings.group`` whose agents get chunks (see :mod:`monitor.stream.transport`)."""
-    app = faust.App(
+    app = App(
         settings.group,
         broker=[f"aiokafka://{server}" for server in settings.bootstrap.split(",")],
         store="memory://",
@@ -47,7 +65,7 @@ def new_app(settings: Settings) -> faust.App:
 
 
 def add_agent(
-    app: faust.App,
+    app: App,
     topic: str,
     started: Callable[[], Awaitable[Any]],
     handle: Callable[[Any], Awaitable[None]],
@@ -59,11 +77,29 @@ def add_agent(
     that was read in a generation of the group which is not current any more is dropped.
     """
 
+    async def told(event: Any) -> None:
+        try:
+            await handle(event)
+        except Exception as error:
+            app.has_failed = True
+            raise StageFailed(_where(event.message, error)) from None
+
+    def may_begin(event: Any) -> bool:
+        return not app.has_failed and is_current(event.message.generation_id)
+
     async def agent(stream: Any) -> None:
         await started()
-        await in_lanes(stream.noack().events(), handle, lambda event: is_current(event.message.generation_id))
+        await in_lanes(stream.noack().events(), told, may_begin)
 
     app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
+
+
+def _where(message: Any, error: BaseException) -> str:
+    """What failed, and where. Not the error's own words: they may name somebody (promise 7)."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    chunk = f"{message.topic}/{message.partition}, in the chunk that ends with offset {message.offset}"
+    return f"{type(error).__name__} at {place}, for {chunk}"
 
 
 async def in_lanes(

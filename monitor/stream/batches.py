@@ -14,13 +14,17 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 
 class Out(NamedTuple):
-    """One record to write. ``timestamp`` is milliseconds since the epoch."""
+    """One record to write. ``timestamp`` is milliseconds since the epoch; ``None`` is the time at which it is written.
+
+    What does not come of a record with a time of its own should have ``None``: Kafka refuses what is stamped more than an
+    hour ahead of its own clock, and what was stamped by a clock that was wrong for a while could never be written.
+    """
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
-    timestamp: int
+    timestamp: int | None
     headers: tuple[tuple[str, bytes], ...] = ()
 
 

@@ -175,10 +175,10 @@ class Intake:
         value = orjson.dumps((self.partition, reached))
         return [Out(KEYED, partition, TICK, value, timestamp) for partition in range(self.partitions)]
 
-    def idle(self, timestamp: int, quiet_ms: int = 0) -> list[Out]:
+    def idle(self, quiet_ms: int = 0) -> list[Out]:
         """Tell every keyed partition that this source partition has nothing more for now and holds nobody back.
 
         Its event time goes on meanwhile: by ``quiet_ms``, for which it has had nothing to read.
         """
         value = orjson.dumps((self.partition, IDLE, self.reached + quiet_ms))
-        return [Out(KEYED, partition, TICK, value, timestamp) for partition in range(self.partitions)]
+        return [Out(KEYED, partition, TICK, value, None) for partition in range(self.partitions)]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
 
 import structlog
 import uvloop
@@ -37,6 +42,31 @@ def _series(rules: RuleSet) -> list[tuple[str, str]]:
     return [*found, (MODEL_RULE.id, MODEL_RULE.level)]
 
 
+def watch(hangs: Callable[[], float], limit: float, act: Callable[[], None]) -> threading.Thread:
+    """Call ``act`` once when ``hangs`` says more than ``limit`` seconds. In a thread: what hangs may be the event loop.
+
+    It must say so twice in a row: a process that was frozen as a whole has not hung.
+    """
+
+    def look() -> None:
+        times = 0
+        while times < 2:
+            time.sleep(min(1.0, limit / 4))
+            times = times + 1 if hangs() > limit else 0
+        log.critical("no progress; starting anew", seconds=round(hangs()))
+        act()
+
+    thread = threading.Thread(target=look, name="watch", daemon=True)
+    thread.start()
+    return thread
+
+
+def restart() -> None:
+    """Become a new process, as it was started. As after a crash, it goes on from what is committed."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
     worker = Worker(settings, rules, metrics)
     stop = asyncio.Event()
@@ -44,6 +74,7 @@ async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = serve(settings, metrics, worker.readiness, lambda: f"rules: {worker.version}\n")
     print(f"worker: metrics at http://{settings.metrics_host}:{server.server_port}/metrics", flush=True)
+    watch(worker.progress.hangs, settings.restart_after, restart)
     app = worker.app
     app.finalize()
     try:

@@ -64,18 +64,18 @@ def decode(raw: bytes) -> dict[str, str]:
         raise ValueError(f"not a rule pack: {error}") from None
 
 
-def pack_records(files: Files, now_ms: int) -> tuple[str, list[Out]]:
+def pack_records(files: Files) -> tuple[str, list[Out]]:
     """The version, and what has to be in Kafka before anything names it."""
     version = version_of(files)
-    return version, [Out(RULES, 0, version.encode(), encode(files), now_ms)]
+    return version, [Out(RULES, 0, version.encode(), encode(files), None)]
 
 
-def switch_records(version: str, partitions: int, now_ms: int) -> list[Out]:
+def switch_records(version: str, partitions: int) -> list[Out]:
     """What makes a version count: from these records on, and for partitions that have never had one."""
     headers = ((CONTROL, version.encode()),)
     return [
-        Out(RULES, 0, CURRENT, version.encode(), now_ms),
-        *(Out(EVENTS, partition, None, version.encode(), now_ms, headers) for partition in range(partitions)),
+        Out(RULES, 0, CURRENT, version.encode(), None),
+        *(Out(EVENTS, partition, None, version.encode(), None, headers) for partition in range(partitions)),
     ]
 
 

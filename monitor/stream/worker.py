@@ -28,7 +28,7 @@ from monitor.rules import RuleSet, load_texts
 from monitor.rules.load import version_of
 from monitor.settings import Settings
 from monitor.stream import tables, topics
-from monitor.stream.app import add_agent, new_app
+from monitor.stream.app import App, add_agent, new_app
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.feed import ReferenceFeed
@@ -36,6 +36,7 @@ from monitor.stream.folder import RuleFolder
 from monitor.stream.intake import Intake
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
+from monitor.stream.progress import Progress
 from monitor.stream.score import Score
 from monitor.stream.versions import Files, UnknownPack, pack_records, switch_records, version_in
 
@@ -67,17 +68,16 @@ class Worker:
         self._detectors: dict[str, Detector] = {}
         self._folder = RuleFolder(settings.rules)
         self.version = ""
-        self._troubled_since: float | None = None
-        self._progressed = time.monotonic()
-        self._lagging: set[TP] = set()
+        self.progress = Progress(metrics)
 
-    def _new_app(self) -> faust.App:
+    def _new_app(self) -> App:
         app = new_app(self.settings)
         app.on_partitions_revoked.connect(self._revoked)
         app.task(self._start)
         app.timer(interval=self.settings.snapshot_interval)(self._save_models)
         app.timer(interval=min(1.0, self.settings.idle_after))(self._tell_idle)
         app.timer(interval=self.settings.rules_interval)(self._look_for_rules)
+        app.timer(interval=min(5.0, self.settings.restart_after / 4))(self._look_again)
         for topic, handle in (
             (topics.EVENTS, self._intake),
             (topics.KEYED, self._detect),
@@ -90,14 +90,18 @@ class Worker:
         """``None`` when the worker does its work, else why not."""
         if not self.ready:
             return "starting: reading the reference data"
-        if self._troubled_since is not None:
-            return f"Kafka has not taken a write for {time.monotonic() - self._troubled_since:.0f} s"
+        if (seconds := self.progress.refused_for()) is not None:
+            return f"Kafka has not taken a write for {seconds:.0f} s"
         if self.app.rebalancing:
             return "partitions are being assigned"
-        stalled = time.monotonic() - self._progressed
-        if self._lagging and stalled > self.settings.stall_after:
-            return f"no progress for {stalled:.0f} s although there are messages to read"
+        if (seconds := self.progress.stalled()) > self.settings.stall_after:
+            return f"no progress for {seconds:.0f} s although there are messages to read"
         return None
+
+    async def _look_again(self) -> None:
+        self.progress.beat()
+        if self.progress.stalled() > min(self.settings.stall_after, self.settings.restart_after) / 2:
+            await self.progress.look_again(self.app.consumer)
 
     async def _start(self) -> None:
         gc.set_threshold(*_GC_THRESHOLD)
@@ -111,6 +115,7 @@ class Worker:
         # The reference data stays; without this the garbage collector would walk all of it again and again.
         gc.collect()
         gc.freeze()
+        self.progress.beat()
         self._started.set()
         self.ready = True
 
@@ -131,6 +136,8 @@ class Worker:
     async def _revoked(self, app: faust.App, revoked: set[TP], **_: Any) -> None:
         """State of partitions that go is dropped; whoever gets them reads it from the changelog."""
         self._ended = self.app.consumer_generation_id
+
+        self.progress.forget(revoked)
 
         def gone(topic: str) -> set[int]:
             return {tp.partition for tp in revoked if tp.topic == topic}
@@ -219,10 +226,9 @@ class Worker:
         await self._deploy(files, is_first=False)
 
     async def _deploy(self, files: Files, is_first: bool) -> None:
-        now = int(time.time() * 1000)
-        version, pack = pack_records(files, now)
+        version, pack = pack_records(files)
         await self._write("intake", pack)
-        switch = switch_records(version, self.partitions, now)
+        switch = switch_records(version, self.partitions)
         # Nothing has been read before the first version, so it needs no place in the log from which it counts.
         await self._write("intake", switch[:1] if is_first else switch)
         await self._packs.ensure(version)
@@ -334,13 +340,7 @@ class Worker:
             self.metrics.latency.observe(max(0.0, now - received / 1000))
 
     def _moved(self, stage: str, event: Any) -> None:
-        partition = event.message.partition
-        self.metrics.progress.labels(stage, str(partition)).set(time.time())
-        end = self.app.consumer.end_of(event.message.tp) or 0
-        lag = max(0, end - event.message.offset - 1)
-        self.metrics.lag.labels(stage, str(partition)).set(lag)
-        self._progressed = time.monotonic()
-        (self._lagging.add if lag else self._lagging.discard)(event.message.tp)
+        self.progress.moved(stage, event.message, self.app.consumer.end_of(event.message.tp))
 
     async def _save_models(self) -> None:
         if not self.ready or self.app.rebalancing:
@@ -360,9 +360,8 @@ class Worker:
             if quiet < self.settings.idle_after or told < 10 or not await self.app.consumer.is_read_up(tp):
                 continue
             self._told_idle[tp.partition] = now
-            stamp = int(time.time() * 1000)
             intake = await self._intakes.of(tp.partition, self.app.consumer_generation_id)
-            await self._write("intake", intake.idle(stamp, int(quiet * 1000)))
+            await self._write("intake", intake.idle(int(quiet * 1000)))
 
     async def _write(self, stage: str, out: list[Out], in_order: bool = True) -> None:
         await self._until_done(stage, lambda: self._writer.write(out, in_order))
@@ -373,10 +372,10 @@ class Worker:
         while True:
             try:
                 done = await act()
-                self._troubled_since = None
+                self.progress.wrote()
                 return done
             except (KafkaError, OSError) as error:
-                self._troubled_since = self._troubled_since or time.monotonic()
+                self.progress.refused()
                 self.metrics.retries.labels(stage).inc()
                 log.warning("Kafka did not take a write; trying again", stage=stage, error=type(error).__name__)
                 await asyncio.sleep(pause)

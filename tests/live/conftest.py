@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,9 +39,10 @@ class Service:
         self.folder = folder
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def start_worker(self, metrics_port: int = 0) -> subprocess.Popen[bytes]:
+    def start_worker(self, metrics_port: int = 0, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker, with ``more`` in its environment; its output goes to ``worker-N.log``."""
         settings = self.settings.model_copy(update={"metrics_port": metrics_port})
-        process = spawn_worker(settings, self.folder / f"worker-{len(self.workers)}.log")
+        process = spawn_worker(settings, self.folder / f"worker-{len(self.workers)}.log", more)
         self.workers.append(process)
         return process
 

@@ -153,7 +153,7 @@ class Process:
         """Go on until nothing is left, then say that the sources are idle, and finish that too."""
         self.drain(size)
         for intake in self.intakes:
-            self.log.write(intake.idle(NOW))
+            self.log.write(intake.idle())
         self.drain(size)
 
     def drain(self, size: int) -> None:

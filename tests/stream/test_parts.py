@@ -29,6 +29,7 @@ from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.intake import Intake, load_state
 from monitor.stream.parts import Parts
+from monitor.stream.progress import Progress
 from monitor.stream.score import Score
 from monitor.stream.tables import Table
 from monitor.stream.topics import (
@@ -330,6 +331,8 @@ def test_a_partition_is_idle_only_when_all_of_it_is_done(is_read_up: bool) -> No
     )  # fmt: skip
     asyncio.run(Worker._tell_idle(shell))  # type: ignore[arg-type]
     assert bool(told) is is_read_up
+    # A stamp of this machine's clock, were it wrong, would be refused by Kafka again and again, also when the clock is right.
+    assert {one.timestamp for one in told} <= {None}
 
 
 def reader_at(position: int | Exception | None, end: int | Exception, highwater: int | None = None) -> Any:
@@ -420,13 +423,14 @@ def test_what_was_fetched_is_in_hand_until_it_is_acknowledged() -> None:
 
 def test_a_pack_goes_through_kafka_as_it_is() -> None:
     files = {"a.yml": "title: é\n", "lists/x.txt": "1\n"}
-    version, (pack,) = pack_records(files, NOW)
+    version, (pack,) = pack_records(files)
     assert (pack.topic, pack.key) == (RULES, version.encode())
     assert decode(pack.value or b"") == files
-    current, *controls = switch_records(version, 3, NOW)
+    current, *controls = switch_records(version, 3)
     assert (current.topic, current.key, current.value) == (RULES, b"current", version.encode())
     assert [(one.topic, one.partition) for one in controls] == [(EVENTS, n) for n in range(3)]
     assert {version_in(one) for one in controls} == {version}
+    assert {one.timestamp for one in (pack, current, *controls)} == {None}
     with pytest.raises(ValueError, match="not a rule pack"):
         decode(b"nonsense")
 
@@ -584,7 +588,7 @@ def test_a_part_that_is_asked_for_twice_while_it_is_made_is_one() -> None:
 def test_a_chunk_is_not_begun_when_its_partition_has_gone() -> None:
     """The next generation may be long in coming, and a new part would not know what the old one held back."""
     shell: Any = SimpleNamespace(
-        app=SimpleNamespace(consumer_generation_id=0), _ended=None, _snapshots={}, _quiet_since={0: 1.0}, _told_idle={},
+        app=SimpleNamespace(consumer_generation_id=0), _ended=None, _snapshots={}, _quiet_since={0: 1.0}, _told_idle={}, progress=Progress(Metrics()),
     )  # fmt: skip
     shell._intakes, shell._detects, shell._scores = parts_of("intake"), parts_of("detect"), parts_of("score")
 

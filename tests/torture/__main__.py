@@ -19,7 +19,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True, help="everything random comes from it")
     parser.add_argument("--minutes", type=float, default=2.0, help="how long lookups are sent")
     parser.add_argument("--keep", type=Path, help="a new folder for data and logs, kept; else a temporary one")
+    parser.add_argument("--only", help="the faults to draw from, with commas between them; else all")
     asked = parser.parse_args()
+    only = None if asked.only is None else asked.only.split(",")
     if asked.minutes <= 0:
         parser.error("--minutes must be more than 0")
     # Clients say a lot about a broker that is away; that it is, the faults say.
@@ -28,10 +30,10 @@ def main() -> int:
     try:
         if asked.keep is not None:
             asked.keep.mkdir(parents=True)
-            report = torture(asked.seed, asked.minutes, asked.keep, _say)
+            report = torture(asked.seed, asked.minutes, asked.keep, _say, only)
         else:
             with tempfile.TemporaryDirectory(prefix="lookup-monitor-torture-") as folder:
-                report = torture(asked.seed, asked.minutes, Path(folder), _say)
+                report = torture(asked.seed, asked.minutes, Path(folder), _say, only)
     except (Broken, OSError) as error:
         print(f"broken: {error}", file=sys.stderr)
         return 2

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import psutil
+
 from monitor import local_kafka
 from monitor.commands.run import ensure_topics, spawn_worker, stop_workers
 from monitor.settings import ENV_PREFIX, Settings
@@ -19,6 +21,18 @@ from monitor.settings import ENV_PREFIX, Settings
 FEWEST, MOST = 2, 3
 _STOP_WITHIN = 30.0
 _DEPLOY_TRIES = 3
+#: The time of day as the workers see it: the seconds in a file are added to it.
+_CLOCK = """
+import os, time
+_now = time.time
+def _shifted():
+    try:
+        with open(os.environ["TORTURE_CLOCK"]) as file:
+            return _now() + float(file.read())
+    except OSError:
+        return _now()
+time.time = _shifted
+"""
 #: Below the ports that clients are given: one that looks for a dead broker must not get the broker's port for itself.
 _PORTS = range(19092, 19292)
 
@@ -60,7 +74,12 @@ class Fleet:
             "resize": self.resize,
             "broker": self.restart_broker,
             "deploy": self.deploy,
+            "slow": self.slow_broker,
+            "clock": self.turn_clock,
         }
+        self._clocks = folder / "clocks"
+        self._clocks.mkdir(parents=True)
+        (self._clocks / "sitecustomize.py").write_text(_CLOCK)
 
     def __enter__(self) -> Fleet:
         return self
@@ -78,7 +97,9 @@ class Fleet:
     def add(self) -> None:
         """Start one more worker."""
         self._started += 1
-        self.workers.append(spawn_worker(self.settings, self.folder / f"worker-{self._started}.log"))
+        # A Python that finds this module in its path runs it at its start.
+        more = {"PYTHONPATH": str(self._clocks), "TORTURE_CLOCK": str(self._clocks / "offset")}
+        self.workers.append(spawn_worker(self.settings, self.folder / f"worker-{self._started}.log", more))
 
     def mend(self) -> list[str]:
         """Start again what ended by itself; say of each what it was."""
@@ -128,6 +149,32 @@ class Fleet:
         time.sleep(seconds)
         self._kafka = local_kafka.start(self.folder / "kafka", port=self._port)
         return f"kill -9 of the broker, down for {seconds:.1f} s and its start"
+
+    def slow_broker(self) -> str:
+        """SIGSTOP and SIGCONT of the broker, a few times: it answers, but late."""
+        stops = [self._rng.uniform(0.3, 2.5) for _ in range(4)]
+        broker = psutil.Process(self._kafka.pid)
+        for seconds in stops:
+            broker.suspend()
+            time.sleep(seconds)
+            broker.resume()
+            time.sleep(0.3)
+        return "broker stopped for " + ", ".join(f"{seconds:.1f}" for seconds in stops) + " s"
+
+    def turn_clock(self) -> str:
+        """The clocks of all workers jump, by up to three hours, until the next time."""
+        seconds = self._rng.uniform(-10_800, 10_800)
+        self._set_clock(seconds)
+        return f"clocks of the workers are {seconds / 60:+.0f} minutes off"
+
+    def mend_clock(self) -> None:
+        """The clocks of all workers are right again."""
+        self._set_clock(0)
+
+    def _set_clock(self, seconds: float) -> None:
+        fresh = self._clocks / "offset.new"
+        fresh.write_text(str(seconds))
+        fresh.replace(self._clocks / "offset")
 
     def deploy(self) -> str:
         """Other rules, as a user deploys them."""

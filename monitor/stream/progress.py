@@ -1,0 +1,68 @@
+"""Whether a worker gets on with its work: what its readiness says, and when it had better start anew."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from faust.types import TP
+
+from monitor.metrics import Metrics
+
+
+class Progress:
+    """What a worker has done and what is left, by source partition. Times are those of the monotonic clock."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._troubled_since: float | None = None
+        self._moved = time.monotonic()
+        self._lagging: set[TP] = set()
+        self._beat: float | None = None
+
+    def beat(self) -> None:
+        """The event loop runs. Called by a timer; from the first time on, silence means that it hangs."""
+        self._beat = time.monotonic()
+
+    def hangs(self) -> float:
+        """For how many seconds there has been no progress that may come back by starting anew, and not by waiting."""
+        silent = 0.0 if self._beat is None else time.monotonic() - self._beat
+        return max(silent, self.stalled())
+
+    def moved(self, stage: str, message: Any, end: int | None) -> None:
+        """A chunk is done. ``end`` is the end of its partition, as far as is known."""
+        partition = str(message.partition)
+        self._metrics.progress.labels(stage, partition).set(time.time())
+        lag = max(0, (end or 0) - message.offset - 1)
+        self._metrics.lag.labels(stage, partition).set(lag)
+        self._moved = time.monotonic()
+        (self._lagging.add if lag else self._lagging.discard)(message.tp)
+
+    def forget(self, gone: set[TP]) -> None:
+        """What is left in these partitions is for others."""
+        self._lagging -= gone
+
+    def wrote(self) -> None:
+        """Kafka has taken a write."""
+        self._troubled_since = None
+
+    def refused(self) -> None:
+        """Kafka has not taken a write."""
+        if self._troubled_since is None:
+            self._troubled_since = time.monotonic()
+
+    def refused_for(self) -> float | None:
+        """For how many seconds Kafka has not taken a write; ``None`` when it takes them."""
+        return None if self._troubled_since is None else time.monotonic() - self._troubled_since
+
+    def stalled(self) -> float:
+        """For how many seconds there has been no progress although there are messages to read and Kafka takes writes."""
+        if not self._lagging or self._troubled_since is not None:
+            return 0.0
+        return time.monotonic() - self._moved
+
+    async def look_again(self, consumer: Any) -> None:
+        """Ask whether there are messages left: what is behind the last one may only be the mark of a transaction."""
+        for tp in list(self._lagging):
+            if await consumer.is_read_up(tp):
+                self._lagging.discard(tp)
