@@ -19,6 +19,7 @@ class Progress:
         self._moved = time.monotonic()
         self._lagging: set[TP] = set()
         self._beat: float | None = None
+        self._is_unanswered = False
 
     def beat(self) -> None:
         """The event loop runs. Called by a timer; from the first time on, silence means that it hangs."""
@@ -56,13 +57,27 @@ class Progress:
         return None if self._troubled_since is None else time.monotonic() - self._troubled_since
 
     def stalled(self) -> float:
-        """For how many seconds there has been no progress although there are messages to read and Kafka takes writes."""
+        """For how many seconds there has been no progress although there are messages to read and Kafka is there."""
+        return 0.0 if self._is_unanswered else self._quiet()
+
+    def _quiet(self) -> float:
         if not self._lagging or self._troubled_since is not None:
             return 0.0
         return time.monotonic() - self._moved
 
-    async def look_again(self, consumer: Any) -> None:
-        """Ask whether there are messages left: what is behind the last one may only be the mark of a transaction."""
-        for tp in list(self._lagging):
-            if await consumer.is_read_up(tp):
-                self._lagging.discard(tp)
+    async def look_again(self, consumer: Any, after: float) -> None:
+        """After so many seconds without progress, ask Kafka whether there are messages left.
+
+        What is behind the last one may only be the mark of a transaction; and when Kafka does not answer, the worker waits for
+        it: starting anew would not help.
+        """
+        is_unanswered = False
+        if self._quiet() > after:
+            for tp in list(self._lagging):
+                is_read_up = await consumer.is_read_up(tp)
+                is_unanswered = is_read_up is None
+                if is_unanswered:
+                    break
+                if is_read_up:
+                    self._lagging.discard(tp)
+        self._is_unanswered = is_unanswered

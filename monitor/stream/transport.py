@@ -134,17 +134,17 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             return None
         return None if end is None else int(end)
 
-    async def is_read_up(self, tp: TP) -> bool:
+    async def is_read_up(self, tp: TP) -> bool | None:
         """Whether there is nothing in the partition, now, that was not fetched and acknowledged.
 
         The broker is asked: what the last fetch said of the end is not known before the first one, which may be long in coming.
-        Not known, since Kafka does not answer or the partition has gone to someone else, is False.
+        ``None`` when it is not known, since Kafka does not answer or the partition has gone to someone else.
         """
         try:
             position = await self.position(tp)
             end = (await self.highwaters(tp)).get(tp)
         except (KafkaError, AssertionError):
-            return False
+            return None
         # In this order: what was fetched since the position was asked is in hand.
         return position is not None and end is not None and position >= end and not self.is_in_hand(tp)
 

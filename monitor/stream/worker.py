@@ -77,6 +77,8 @@ class Worker:
         app.timer(interval=self.settings.snapshot_interval)(self._save_models)
         app.timer(interval=min(1.0, self.settings.idle_after))(self._tell_idle)
         app.timer(interval=self.settings.rules_interval)(self._look_for_rules)
+        # Two, since the second may wait for Kafka, and the first says that the event loop runs.
+        app.timer(interval=min(5.0, self.settings.restart_after / 4))(self._beat)
         app.timer(interval=min(5.0, self.settings.restart_after / 4))(self._look_again)
         for topic, handle in (
             (topics.EVENTS, self._intake),
@@ -98,10 +100,13 @@ class Worker:
             return f"no progress for {seconds:.0f} s although there are messages to read"
         return None
 
-    async def _look_again(self) -> None:
+    async def _beat(self) -> None:
         self.progress.beat()
-        if self.progress.stalled() > min(self.settings.stall_after, self.settings.restart_after) / 2:
-            await self.progress.look_again(self.app.consumer)
+
+    async def _look_again(self) -> None:
+        await self.progress.look_again(
+            self.app.consumer, min(self.settings.stall_after, self.settings.restart_after) / 2
+        )
 
     async def _start(self) -> None:
         gc.set_threshold(*_GC_THRESHOLD)

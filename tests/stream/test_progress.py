@@ -89,10 +89,29 @@ def test_the_mark_of_a_transaction_is_nothing_to_read(clock: Clock) -> None:
         return tp == FIRST
 
     consumer: Any = SimpleNamespace(is_read_up=is_read_up)
-    asyncio.run(made.look_again(consumer))
-    assert made.stalled() == 30
+    asyncio.run(made.look_again(consumer, 30))
     made.forget({SECOND})
+    assert made.stalled() == 30, "it is not asked so soon"
+    asyncio.run(made.look_again(consumer, 29))
     assert made.stalled() == 0
+
+
+def test_when_kafka_does_not_answer_the_worker_waits_for_it(clock: Clock) -> None:
+    made = Progress(Metrics())
+    moved(made, FIRST, 9, 11)
+    clock.now += 30
+    answer: bool | None = None
+
+    async def is_read_up(_: TP) -> bool | None:
+        return answer
+
+    consumer: Any = SimpleNamespace(is_read_up=is_read_up)
+    asyncio.run(made.look_again(consumer, 20))
+    assert made.stalled() == made.hangs() == 0
+    clock.now += 30
+    answer = False
+    asyncio.run(made.look_again(consumer, 20))
+    assert made.stalled() == 60
 
 
 def test_it_starts_anew_once_and_only_after_the_limit() -> None:
