@@ -95,13 +95,7 @@ class Run:
         await self._writer.start()
         self._started.set()
         app = new_app(Settings(bootstrap=self._job.bootstrap, group=self._job.run))
-        add_agent(
-            app,
-            self._job.topic,
-            self._started.wait,
-            self._handle,
-            lambda read: bool(read == app.consumer_generation_id),
-        )
+        add_agent(app, self._job.topic, self._started.wait, self._handle)
         app.finalize()
         await app.start()
         await self._done.wait()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 if TYPE_CHECKING:
+    from kafka import KafkaAdminClient
     from rich.console import Console
 
     from monitor.reference import Reference
@@ -58,6 +59,19 @@ def kafka_errors(bootstrap: str) -> Iterator[None]:
     except (KafkaError, AioError, ConnectionError, TimeoutError) as error:
         hint = "is it running? `monitor kafka start` starts one; LOOKUP_MONITOR_BOOTSTRAP names another"
         raise fail(f"Kafka at {bootstrap}: {type(error).__name__}: {error} ({hint})") from None
+
+
+@contextmanager
+def kafka_admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+    """Kafka's admin client, closed at the end, with its errors as :func:`kafka_errors`."""
+    from kafka import KafkaAdminClient
+
+    with kafka_errors(bootstrap):
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
+        try:
+            yield admin
+        finally:
+            admin.close()
 
 
 def start_kafka(data: Path) -> Any:

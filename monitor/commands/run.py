@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from kafka import KafkaAdminClient
 from rich.table import Table
 
-from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, fail, kafka_errors, load_rules, out, start_kafka
+from monitor.commands.common import fail, kafka_admin, load_rules, out, start_kafka
 from monitor.commands.ingest import data_home
 from monitor.memory import keep_small
 from monitor.settings import ENV_PREFIX, Settings
@@ -29,12 +28,8 @@ def worker() -> None:
 
     keep_small()
     settings = Settings()
-    with kafka_errors(settings.bootstrap):
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
-        try:
-            problems = topics.check(admin, settings)
-        finally:
-            admin.close()
+    with kafka_admin(settings.bootstrap) as admin:
+        problems = topics.check(admin, settings)
     if problems:
         raise fail("; ".join(map(str, problems)))
     rules, refused = load_rules(settings.rules)
@@ -58,13 +53,9 @@ def spawn_worker(
 
 def ensure_topics(settings: Settings) -> None:
     """Create what is missing; exit with what is wrong if something is."""
-    with kafka_errors(settings.bootstrap):
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
-        try:
-            topics.create(admin, settings)
-            problems = topics.check(admin, settings)
-        finally:
-            admin.close()
+    with kafka_admin(settings.bootstrap) as admin:
+        topics.create(admin, settings)
+        problems = topics.check(admin, settings)
     if problems:
         raise fail("; ".join(map(str, problems)))
 

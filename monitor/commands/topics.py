@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from rich.table import Table
 
-from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_errors, out
+from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_admin, kafka_errors, out
 from monitor.settings import Settings
 from monitor.stream import topics as topic_list
 from monitor.stream.topics import DLQ, EVENTS
@@ -23,13 +23,9 @@ dlq_app = typer.Typer(
 def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, only compare")] = False) -> None:
     """Create the topics that are missing, and report those that are not as they should be (exit code 1)."""
     settings = Settings()
-    with kafka_errors(settings.bootstrap):
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
-        try:
-            made = [] if check else topic_list.create(admin, settings)
-            problems = topic_list.check(admin, settings)
-        finally:
-            admin.close()
+    with kafka_admin(settings.bootstrap) as admin:
+        made = [] if check else topic_list.create(admin, settings)
+        problems = topic_list.check(admin, settings)
     for name in made:
         out.print(f"created {name}")
     for problem in problems:

@@ -15,6 +15,8 @@ import faust
 from monitor.settings import Settings
 from monitor.stream.transport import MAX_CHUNK, ChunkTransport
 
+#: Whoever leads the group gives nobody a topic of which it could not read the metadata, as may be when the broker has just
+#: come back, and asks again only after this time, in milliseconds. Kafka's clients ask every five minutes.
 METADATA_MAX_AGE_MS = 5_000
 
 
@@ -30,6 +32,20 @@ class App(faust.App):  # type: ignore[misc]
     """
 
     has_failed = False
+    #: The last generation of the group whose partitions have gone.
+    ended_generation: int | None = None
+
+    async def end_generation(self, *_: Any, **__: Any) -> None:
+        """Partitions go."""
+        self.ended_generation = self.consumer_generation_id
+
+    def may_begin(self, generation: int) -> bool:
+        """Whether chunks that were read in this generation of the group may still be begun.
+
+        Not when its partitions are gone, though the next has not come yet: a new part would begin in the middle of what was
+        read, without what the old one held back.
+        """
+        return bool(not self.has_failed and generation == self.consumer_generation_id != self.ended_generation)
 
     async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
         await self.crash(exc)
@@ -52,14 +68,13 @@ def new_app(settings: Settings) -> App:
         broker_commit_interval=settings.commit_interval,
         broker_max_poll_records=MAX_CHUNK,
         consumer_auto_offset_reset="earliest",
-        # Whoever leads the group gives nobody a topic of which it could not read the metadata, as may be when the broker has
-        # just come back, and asks again only after this time. Kafka's clients ask every five minutes.
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         stream_wait_empty=False,
         # In chunks: what a worker may have fetched and not yet worked on.
         stream_buffer_maxsize=2,
         web_enabled=False,
     )
+    app.on_partitions_revoked.connect(app.end_generation)
     app.transport = ChunkTransport(app.conf.broker_consumer, app)
     return app
 
@@ -69,12 +84,11 @@ def add_agent(
     topic: str,
     started: Callable[[], Awaitable[Any]],
     handle: Callable[[Any], Awaitable[None]],
-    is_current: Callable[[int], bool],
 ) -> None:
     """Give every chunk of ``topic`` to ``handle``, once ``started`` has returned; ``handle`` acknowledges it itself.
 
     Those of one partition one after the other, in order; while one waits for Kafka another partition's is worked on. A chunk
-    that was read in a generation of the group which is not current any more is dropped.
+    that may not be begun any more (:meth:`App.may_begin`) is dropped.
     """
 
     async def told(event: Any) -> None:
@@ -84,12 +98,9 @@ def add_agent(
             app.has_failed = True
             raise StageFailed(_where(event.message, error)) from None
 
-    def may_begin(event: Any) -> bool:
-        return not app.has_failed and is_current(event.message.generation_id)
-
     async def agent(stream: Any) -> None:
         await started()
-        await in_lanes(stream.noack().events(), told, may_begin)
+        await in_lanes(stream.noack().events(), told, lambda event: app.may_begin(event.message.generation_id))
 
     app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=topic)(agent)
 

@@ -60,8 +60,6 @@ class Worker:
         self._detects = Parts(self._new_detect)
         self._scores = Parts(self._new_score)
         self._snapshots: dict[int, tuple[int, int]] = {}
-        #: The last generation of the group whose partitions have gone.
-        self._ended: int | None = None
         self._saving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._quiet_since: dict[int, float] = {}
         self._told_idle: dict[int, float] = {}
@@ -85,7 +83,7 @@ class Worker:
             (topics.KEYED, self._detect),
             (topics.FEATURES, self._score),
         ):
-            add_agent(app, topic, lambda: self._started.wait(), handle, self._is_current)
+            add_agent(app, topic, lambda: self._started.wait(), handle)
         return app
 
     def readiness(self) -> str | None:
@@ -140,8 +138,6 @@ class Worker:
 
     async def _revoked(self, app: faust.App, revoked: set[TP], **_: Any) -> None:
         """State of partitions that go is dropped; whoever gets them reads it from the changelog."""
-        self._ended = self.app.consumer_generation_id
-
         self.progress.forget(revoked)
 
         def gone(topic: str) -> set[int]:
@@ -155,14 +151,6 @@ class Worker:
         for partition in gone(topics.EVENTS):
             self._quiet_since.pop(partition, None)
             self._told_idle.pop(partition, None)
-
-    def _is_current(self, generation: int) -> bool:
-        """Whether chunks of this generation of the group may still be begun.
-
-        Not when its partitions are gone, though the next has not come yet: a new part would begin in the middle of what was
-        read, without what the old one held back.
-        """
-        return bool(generation == self.app.consumer_generation_id != self._ended)
 
     async def _load(self, stage: str, topic: str, partition: int) -> tables.Table:
         table: tables.Table = await self._until_done(

@@ -25,6 +25,7 @@ from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream import transport
+from monitor.stream.app import App
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.intake import Intake, load_state
@@ -588,20 +589,26 @@ def test_a_part_that_is_asked_for_twice_while_it_is_made_is_one() -> None:
 def test_a_chunk_is_not_begun_when_its_partition_has_gone() -> None:
     """The next generation may be long in coming, and a new part would not know what the old one held back."""
     shell: Any = SimpleNamespace(
-        app=SimpleNamespace(consumer_generation_id=0), _ended=None, _snapshots={}, _quiet_since={0: 1.0}, _told_idle={}, progress=Progress(Metrics()),
+        app=SimpleNamespace(consumer_generation_id=0, ended_generation=None, has_failed=False), _snapshots={}, _quiet_since={0: 1.0}, _told_idle={}, progress=Progress(Metrics()),
     )  # fmt: skip
     shell._intakes, shell._detects, shell._scores = parts_of("intake"), parts_of("detect"), parts_of("score")
 
     def is_current(generation: int) -> bool:
-        return Worker._is_current(shell, generation)
+        return App.may_begin(shell.app, generation)
 
-    asyncio.run(Worker._revoked(shell, shell.app, set()))
+    def revoked(gone: set[TP]) -> None:
+        asyncio.run(App.end_generation(shell.app, shell.app, gone))
+        asyncio.run(Worker._revoked(shell, shell.app, gone))
+
+    revoked(set())
     shell.app.consumer_generation_id = 5
     assert is_current(5)
     assert not is_current(4)
-    asyncio.run(Worker._revoked(shell, shell.app, {PART, TP(KEYED, 0)}))
+    revoked({PART, TP(KEYED, 0)})
     assert not is_current(5)
     assert [shell._intakes.kept(0), shell._detects.kept(0), shell._scores.kept(0)] == [None, None, "score"]
     assert shell._quiet_since == {}
     shell.app.consumer_generation_id = 6
     assert is_current(6)
+    shell.app.has_failed = True
+    assert not is_current(6)
