@@ -23,6 +23,10 @@ from monitor.stream.worker import Worker
 
 log = structlog.get_logger(__name__)
 
+#: The longest that a worker may take to stop, in seconds. Shorter than the time after which those who run it would kill it
+#: (Kubernetes: 30).
+STOP_WITHIN = 20.0
+
 
 def run_worker(settings: Settings, rules: RuleSet, problems: int = 0) -> int:
     """Run a worker; return its exit code: 0 when it was asked to stop, 2 when it broke."""
@@ -67,6 +71,23 @@ def restart() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+def end_within(seconds: float, code: int) -> threading.Timer:
+    """End the process with exit code ``code`` after so many seconds, if it is still there; the timer may be cancelled.
+
+    What is committed by then counts, as after a crash. A thread that waits for Kafka would otherwise keep it for ever.
+    """
+
+    def end() -> None:
+        log.error("did not stop in time; ending", seconds=round(seconds))
+        sys.stdout.flush()
+        os._exit(code)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
     worker = Worker(settings, rules, metrics)
     stop = asyncio.Event()
@@ -84,6 +105,7 @@ async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
         await asyncio.wait({crashed, asked}, return_when=asyncio.FIRST_COMPLETED)
         broke = not stop.is_set()
         asked.cancel()
+        end_within(STOP_WITHIN, 2 if broke else 0)
         await app.stop()
         crashed.cancel()
         await worker.stop()

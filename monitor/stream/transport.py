@@ -115,6 +115,14 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         self._done[message.tp] = max(message.offset, self._done.get(message.tp, -1))
         return bool(super().ack(message))
 
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what may be committed. Not after the app has crashed.
+
+        The consumer's thread ends by itself then, and what is asked of a thread that has ended is never answered: the worker
+        would wait for it for ever, with its partitions.
+        """
+        return not self.crashed and bool(await super().commit(topics, start_new_transaction))
+
     def note_fetched(self, records: Mapping[TP, Sequence[Any]]) -> None:
         """Called in the consumer's thread: these are in hand until they are acknowledged."""
         self._fetched.update({tp: fetched[-1].offset for tp, fetched in records.items() if fetched})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +14,9 @@ import pytest
 from faust.types import TP
 
 from monitor.metrics import Metrics
+from monitor.settings import Settings
 from monitor.stream import progress
+from monitor.stream.app import new_app
 from monitor.stream.progress import Progress
 from monitor.stream.run import watch
 
@@ -140,3 +145,33 @@ def test_an_event_loop_that_is_silent_hangs(clock: Clock) -> None:
     made.beat()
     clock.now += 1
     assert made.hangs() == 3, "there is something to read"
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_a_worker_that_does_not_stop_in_time_is_ended(code: int) -> None:
+    program = f"""
+import threading
+from monitor.stream.run import end_within
+threading.Thread(target=threading.Event().wait).start()
+end_within(0.1, {code})
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, check=False)
+    assert done.returncode == code
+    assert b"did not stop in time" in done.stdout
+
+
+def test_after_a_crash_nothing_is_asked_of_the_consumers_thread() -> None:
+    async def stopped() -> bool:
+        app = new_app(Settings())
+        consumer: Any = app.transport.create_consumer(
+            on_partitions_revoked=print, on_partitions_assigned=print, callback=print
+        )
+        app.client_only = False
+        consumer._delivered[FIRST] = deque([7])
+        consumer._acked_index[FIRST].add(7)
+        consumer._acked[FIRST].append(7)
+        consumer._crash(ValueError())
+        # Its thread was never started, so it answers as little as one that has ended.
+        return bool(await asyncio.wait_for(consumer.commit(), 1))
+
+    assert asyncio.run(stopped()) is False
