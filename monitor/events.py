@@ -21,8 +21,12 @@ MAX_ID_CHARS: Final = 128
 MAX_DEPTH: Final = 16
 #: Query logs of registers are digital since about then; anything before is a clock that was never set.
 EARLIEST_MS: Final = int(datetime.fromisoformat("2000-01-01T00:00:00+00:00").timestamp() * 1000)
-#: A lookup stamped further ahead than this of the moment it was received would drag every window with it.
+#: A lookup stamped further ahead than this of the moment it was received comes from a clock that is not set: it is refused.
 MAX_AHEAD_MS: Final = 24 * 3600 * 1000
+#: One stamped further ahead than this counts at this time: else it would drag its partition's event time with it, and what
+#: is on time would be late. So much may clocks of an office differ (RFC 4120, section 1.6, says 5 minutes; beyond it, nobody
+#: can log in).
+MAX_SKEW_MS: Final = 5 * 60 * 1000
 MAX_RESULTS: Final = 2**53
 
 Action = Literal["search", "read", "list", "export", "print", "follow"]
@@ -200,8 +204,8 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     """Decode one message into a flat lookup, or raise :class:`BadEvent` with the reason.
 
     ``received_ms`` is when the message was received (the Kafka record's timestamp), in milliseconds since the epoch; the
-    future is judged against it rather than a clock, so a replay of the log refuses the same messages. ``headers`` are the
-    record's; CloudEvents 1.0 binary attributes fill in ``id``, ``time`` and ``system`` where the body lacks them.
+    future is judged against it rather than a clock, so a replay of the log refuses the same messages. A lookup that is more
+    than :data:`MAX_SKEW_MS` ahead of it counts then; what it said is kept as ``input.time``. ``headers`` are the record's; CloudEvents 1.0 binary attributes fill in ``id``, ``time`` and ``system`` where the body lacks them.
     """
     document = _parse(raw)
     if headers:
@@ -216,6 +220,10 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
         raise BadEvent("time-too-old", "time is before the year 2000; the clock of the query system is not set")
     if ts > received_ms + MAX_AHEAD_MS:
         raise BadEvent("time-in-future", "time is more than a day after the message was received")
+    if ts > received_ms + MAX_SKEW_MS:
+        ts = received_ms + MAX_SKEW_MS
+        at = datetime.fromtimestamp(ts / 1000, at.tzinfo)
+        lookup["input.time"], lookup["time"] = lookup["time"], at.isoformat(timespec="milliseconds")
     lookup["ts"] = ts
     lookup["hour"] = at.hour
     lookup["weekday"] = at.weekday()

@@ -33,6 +33,11 @@ class Metrics:
             buckets=_LATENESS,
             registry=self.registry,
         )
+        self.ahead = Counter(
+            name + "clock_ahead",
+            "Lookups stamped so far ahead of their receipt that they counted when they were received",
+            registry=self.registry,
+        )
         self.latency = Histogram(
             name + "end_to_end_seconds",
             "From a lookup's receipt by Kafka to its alert in Kafka",

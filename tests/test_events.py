@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor import events
-from monitor.events import MAX_ID_CHARS, MAX_MESSAGE_BYTES, OURS, REASONS, BadEvent, decode, parse_time
+from monitor.events import MAX_ID_CHARS, MAX_MESSAGE_BYTES, MAX_SKEW_MS, OURS, REASONS, BadEvent, decode, parse_time
 from tests.samples import BAD, GOOD, NOW, nested
 
 TIME = datetime.fromisoformat(GOOD["time"])
@@ -136,6 +136,22 @@ def test_the_limits_are_the_named_ones() -> None:
     assert decode(orjson.dumps(GOOD), received_ms=int(TIME.timestamp() * 1000) - day)
     with pytest.raises(BadEvent, match="time-in-future"):
         decode(orjson.dumps(GOOD), received_ms=int(TIME.timestamp() * 1000) - day - 1)
+
+
+def test_a_lookup_from_a_clock_that_is_ahead_counts_when_it_was_received() -> None:
+    at = int(TIME.timestamp() * 1000)
+    for early in (0, MAX_SKEW_MS):
+        on_time = decode(orjson.dumps(GOOD), received_ms=at - early)
+        assert (on_time["ts"], on_time["time"]) == (at, GOOD["time"])
+        assert "input.time" not in on_time
+    received = at - 24 * 3600 * 1000
+    ahead = decode(orjson.dumps(GOOD), received_ms=received)
+    assert ahead["ts"] == received + MAX_SKEW_MS
+    assert ahead["input.time"] == GOOD["time"]
+    assert parse_time(ahead["time"]) == (ahead["ts"], TIME - timedelta(hours=24) + timedelta(minutes=5))
+    assert ahead["time"][-6:] == GOOD["time"][-6:], "in the offset in which it was told"
+    assert (ahead["day"], ahead["hour"]) == (ahead["time"][:10], int(ahead["time"][11:13]))
+    assert ahead["day"] != GOOD["time"][:10]
 
 
 def test_lists_count_in_the_depth() -> None:

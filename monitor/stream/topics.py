@@ -64,7 +64,8 @@ def topics_of(settings: Settings) -> list[Topic]:
         return {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
 
     return [
-        Topic(EVENTS, count, replicas, kept(settings.retention_days)),
+        # The time of receipt is the brokers': a producer whose clock is wrong must not say when its lookups were received.
+        Topic(EVENTS, count, replicas, kept(settings.retention_days) | {"message.timestamp.type": "LogAppendTime"}),
         # A refused message keeps its raw bytes and gets headers on top, so it may be a little larger than an event.
         Topic(DLQ, count, replicas, kept(settings.dlq_retention_days)),
         Topic(REFERENCE, 1, replicas, compacted),

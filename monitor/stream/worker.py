@@ -23,6 +23,7 @@ from faust.types import TP
 
 from monitor.detector import Detector
 from monitor.enrich import explains_later
+from monitor.events import MAX_SKEW_MS
 from monitor.metrics import Metrics
 from monitor.rules import RuleSet, load_texts
 from monitor.rules.load import version_of
@@ -254,6 +255,7 @@ class Worker:
         for reason in intake.refused:
             self.metrics.dlq.labels(reason).inc()
         self.metrics.events.labels("refused").inc(len(intake.refused))
+        self.metrics.ahead.inc(sum(lateness <= -MAX_SKEW_MS for lateness in intake.lateness_ms))
         for lateness in intake.lateness_ms:
             self.metrics.lateness.observe(max(0, lateness) / 1000)
         event.ack()

@@ -223,5 +223,5 @@ def test_ten_thousand_actors_fit_in_400_megabytes(service: Service) -> None:
         values = [float(line.split()[-1]) for line in lines if line.startswith("lookup_monitor_events_total")]
         return sum(values) >= LOOKUPS
 
-    wait_for(counted, 120, "all lookups to be counted")
+    wait_for(counted, 300, "all lookups to be counted")
     assert psutil.Process(worker.pid).memory_info().rss < 400 * 1024 * 1024
