@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,4 +40,16 @@ class Settings(BaseSettings):
     snapshot_interval: float = Field(1.0, gt=0, description="seconds between snapshots of the models")
     stall_after: float = Field(60.0, gt=0, description="seconds without progress, though there is lag, until not ready")
     restart_after: float = Field(300.0, gt=0, description="the same, until the worker starts itself anew")
+    store: Literal["memory", "rocksdb"] = Field(
+        "memory", description="where the state of keys is: `memory` or `rocksdb` (on disk)"
+    )
+    state_dir: Path | None = Field(
+        None, description="folder for RocksDB; by default where temporary files lie (`TMPDIR`)"
+    )
+    state_key_file: Path | None = Field(
+        None, description="file of keys that sign state in Kafka, one a line: the first signs, all are accepted"
+    )
+    state_unsigned: Literal["refuse", "accept"] = Field(
+        "refuse", description="with a key: `accept` state without signature too, until all has one"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")

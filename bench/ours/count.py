@@ -108,7 +108,7 @@ class Run:
         partition = event.message.partition
         part = self._parts.get(partition)
         if part is None:
-            table = await tables.load(self._job.bootstrap, self._state, partition)
+            table = await tables.load(self._job.bootstrap, tables.Table(self._state, partition))
             part = self._parts[partition] = Counting(table, self._alerts)
         records = event.message.value
         await self._writer.write(part.process(records))

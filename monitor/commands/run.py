@@ -20,11 +20,13 @@ from monitor.commands.ingest import data_home
 from monitor.memory import keep_small
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream import topics
+from monitor.stream.seal import BadKey
 
 
 def worker() -> None:
     """Run one worker; start as many as there are partitions, each on its own metrics port."""
     from monitor.stream.run import run_worker
+    from monitor.stream.tables import Tables
 
     keep_small()
     settings = Settings()
@@ -33,7 +35,11 @@ def worker() -> None:
     if problems:
         raise fail("; ".join(map(str, problems)))
     rules, refused = load_rules(settings.rules)
-    raise typer.Exit(run_worker(settings, rules, refused))
+    try:
+        tables = Tables(settings)
+    except (BadKey, OSError) as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(run_worker(settings, rules, tables, refused))
 
 
 def spawn_worker(
@@ -41,7 +47,7 @@ def spawn_worker(
 ) -> subprocess.Popen[bytes]:
     """Start a worker process with these settings, and ``more`` in its environment; its output goes to ``log`` or to ours."""
     environment = {**os.environ, **(more or {})}
-    for name, value in settings.model_dump().items():
+    for name, value in settings.model_dump(exclude_none=True).items():
         environment[f"{ENV_PREFIX}{name.upper()}"] = str(value)
     command = [sys.executable, "-m", "monitor", "worker"]
     if log is None:

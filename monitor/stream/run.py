@@ -19,6 +19,7 @@ from monitor.http import serve
 from monitor.metrics import Metrics
 from monitor.rules import RuleSet
 from monitor.settings import Settings
+from monitor.stream.tables import Tables
 from monitor.stream.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 STOP_WITHIN = 20.0
 
 
-def run_worker(settings: Settings, rules: RuleSet, problems: int = 0) -> int:
+def run_worker(settings: Settings, rules: RuleSet, tables: Tables, problems: int = 0) -> int:
     """Run a worker; return its exit code: 0 when it was asked to stop, 2 when it broke."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # Faust and aiokafka log messages and keys at INFO and below; those may name people (promise 7).
@@ -36,7 +37,7 @@ def run_worker(settings: Settings, rules: RuleSet, problems: int = 0) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     metrics = Metrics(_series(rules), settings.partitions)
     metrics.rule_problems.set(problems)
-    return uvloop.run(_run(settings, rules, metrics))
+    return uvloop.run(_run(settings, rules, metrics, tables))
 
 
 def _series(rules: RuleSet) -> list[tuple[str, str]]:
@@ -88,8 +89,8 @@ def end_within(seconds: float, code: int) -> threading.Timer:
     return timer
 
 
-async def _run(settings: Settings, rules: RuleSet, metrics: Metrics) -> int:
-    worker = Worker(settings, rules, metrics)
+async def _run(settings: Settings, rules: RuleSet, metrics: Metrics, tables: Tables) -> int:
+    worker = Worker(settings, rules, metrics, tables)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

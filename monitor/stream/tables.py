@@ -2,27 +2,38 @@
 
 Faust's own tables write every change as a record of its own through a buffer of 100 messages; here a chunk's changes are
 one batch. A value in the changelog starts with eight bytes, the offset of the chunk that made it, so that a worker which
-was taken for dead and wrote once more cannot put an older state in the place of a newer one.
+was taken for dead and wrote once more cannot put an older state in the place of a newer one. With a key it is signed, see
+:mod:`monitor.stream.seal`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from monitor.settings import Settings
 from monitor.stream.batches import Out
+from monitor.stream.rocks import StateFolder
+from monitor.stream.seal import BadSeal, Seal, read_keys
+from monitor.stream.topics import DETECT_STATE
 
-_POSITION_BYTES = 8
+_UNSIGNED = Seal()
 
 
 class Table:
     """The state of one partition: keys to bytes."""
 
-    def __init__(self, topic: str, partition: int) -> None:
+    def __init__(
+        self, topic: str, partition: int, seal: Seal = _UNSIGNED, values: MutableMapping[str, bytes] | None = None
+    ) -> None:
+        """``values`` is where they are kept; by default in memory."""
         self.topic = topic
         self.partition = partition
-        self.values: dict[str, bytes] = {}
+        self.values: MutableMapping[str, bytes] = {} if values is None else values
+        #: How many records of the changelog were refused, for their signature.
+        self.refused = 0
+        self._seal = seal
         self._positions: dict[str, int] = {}
 
     def get(self, key: str) -> bytes | None:
@@ -31,31 +42,53 @@ class Table:
 
     def change(self, position: int, changes: Iterable[tuple[str, bytes]], timestamp: int) -> list[Out]:
         """Put the values and return the changelog's records of it; ``position`` is the offset of the chunk's last record."""
-        prefix = position.to_bytes(_POSITION_BYTES, "big")
         out = []
         for key, value in changes:
             self.values[key] = value
-            out.append(Out(self.topic, self.partition, key.encode(), prefix + value, timestamp))
+            raw = self._seal.close((self.topic, self.partition, key), position, value)
+            out.append(Out(self.topic, self.partition, key.encode(), raw, timestamp))
         return out
 
     def restore(self, key: str, raw: bytes | None) -> None:
-        """Take in one record of the changelog; the highest position wins."""
+        """Take in one record of the changelog; the highest position wins. One whose signature is wrong changes nothing."""
         if raw is None:
             self.values.pop(key, None)
             self._positions.pop(key, None)
             return
-        position = int.from_bytes(raw[:_POSITION_BYTES], "big")
+        try:
+            position, value = self._seal.open((self.topic, self.partition, key), raw)
+        except BadSeal:
+            self.refused += 1
+            return
         if position >= self._positions.get(key, -1):
             self._positions[key] = position
-            self.values[key] = raw[_POSITION_BYTES:]
+            self.values[key] = value
+
+    def restored(self) -> None:
+        """All of the changelog was taken in."""
+        self._positions.clear()
 
 
-async def load(bootstrap: str, topic: str, partition: int) -> Table:
-    """Read the changelog of one partition from its beginning to its end."""
-    table = Table(topic, partition)
-    async for key, value in read_to_end(bootstrap, topic, partition):
+class Tables:
+    """Makes tables, as the settings want them."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises :class:`monitor.stream.seal.BadKey`, and ``OSError`` when ``state_dir`` cannot be made."""
+        keys = read_keys(settings.state_key_file) if settings.state_key_file is not None else ()
+        self._seal = Seal(keys, is_lenient=settings.state_unsigned == "accept")
+        self._folder = StateFolder(settings.state_dir) if settings.store == "rocksdb" else None
+
+    def new(self, topic: str, partition: int) -> Table:
+        """An empty table."""
+        values = self._folder.new_store() if self._folder is not None and topic == DETECT_STATE else None
+        return Table(topic, partition, self._seal, values)
+
+
+async def load(bootstrap: str, table: Table) -> Table:
+    """Read the changelog of a new table's partition from its beginning to its end."""
+    async for key, value in read_to_end(bootstrap, table.topic, table.partition):
         table.restore(key.decode(), value)
-    table._positions.clear()
+    table.restored()
     return table
 
 

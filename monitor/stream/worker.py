@@ -50,7 +50,7 @@ _GC_THRESHOLD = (50_000, 20, 50)
 class Worker:
     """One worker process: a Faust app with three agents, and the parts they share."""
 
-    def __init__(self, settings: Settings, rules: RuleSet, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, rules: RuleSet, metrics: Metrics, made: tables.Tables | None = None) -> None:
         self.settings = settings
         self.rules = rules
         self.metrics = metrics
@@ -68,6 +68,7 @@ class Worker:
         self._folder = RuleFolder(settings.rules)
         self.version = ""
         self.progress = Progress(metrics)
+        self._tables = made or tables.Tables(settings)
 
     def _new_app(self) -> App:
         app = new_app(self.settings)
@@ -155,8 +156,11 @@ class Worker:
 
     async def _load(self, stage: str, topic: str, partition: int) -> tables.Table:
         table: tables.Table = await self._until_done(
-            stage, lambda: tables.load(self.settings.bootstrap, topic, partition)
+            stage, lambda: tables.load(self.settings.bootstrap, self._tables.new(topic, partition))
         )
+        if table.refused:
+            self.metrics.bad_state.inc(table.refused)
+            log.error("records of saved state refused, for their signature", topic=topic, records=table.refused)
         return table
 
     def _load_pack(self, files: Files) -> RuleSet:

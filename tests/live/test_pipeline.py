@@ -25,7 +25,7 @@ from monitor.rules import load_texts, read_dir
 from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import Simulation, simulate
 from monitor.stream.batches import Out
-from monitor.stream.topics import ALERTS, DLQ, EVENTS, partition_of
+from monitor.stream.topics import ALERTS, DETECT_STATE, DLQ, EVENTS, partition_of
 from tests.samples import BAD, GOOD
 
 
@@ -62,6 +62,12 @@ def with_joined_rule(service: Service) -> None:
     # The workers must go by what the pack declares, and not by what explains without a pack.
     (folder / "explanations" / "area-task.yml").unlink()
     service.settings = service.settings.model_copy(update={"rules": folder})
+
+
+def with_signed_state_on_disk(service: Service) -> None:
+    (service.folder / "keys").write_text("a key of the tests, and of nothing else")
+    update = {"store": "rocksdb", "state_dir": service.folder / "state", "state_key_file": service.folder / "keys"}
+    service.settings = service.settings.model_copy(update=update)
 
 
 def backtest(service: Service, records: list[bytes], raws: list[bytes]) -> dict[str, bytes]:
@@ -118,6 +124,7 @@ def test_two_workers_give_the_backtests_alerts_byte_for_byte(service: Service) -
 def test_kill_9_loses_nothing_and_repeats_nothing_different(service: Service) -> None:
     records, raws = world(actors=120, days=4, seed=6)
     with_joined_rule(service)
+    with_signed_state_on_disk(service)
     expected = backtest(service, records, raws)
     send_reference(service.settings, records)
     send_events(service.settings, raws)
@@ -129,6 +136,10 @@ def test_kill_9_loses_nothing_and_repeats_nothing_different(service: Service) ->
         worker.wait(10)
     service.start_worker()
     wait_until_equal(service, expected, 90)
+    signed = [record.value[0] for record in service.read(DETECT_STATE)]  # type: ignore[attr-defined]
+    assert signed
+    assert min(signed) >= 0x80, "the first bit says that a record is signed"
+    assert len(list((service.folder / "state").iterdir())) == 1, "what the killed ones left is removed"
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ import orjson
 from monitor import alerts, events
 from monitor.stream.batches import Out
 from monitor.stream.topics import EVENTS, KEYED, TICK, partition_of
-from tests.stream.test_crash import PARTITIONS, Log, Process, alerts_in, world
+from tests.stream.test_crash import PARTITIONS, Log, Process, alerts_in, lookups
 
 HOUR_MS = 3_600_000
 
@@ -27,7 +27,7 @@ def written(raws: list[bytes]) -> Log:
 
 
 def on_time() -> list[dict[str, Any]]:
-    found = [orjson.loads(raw) for raw in world()[2]]
+    found = [orjson.loads(raw) for raw in lookups()[2]]
     for lookup in found:
         lookup["received"] = events.parse_time(lookup["time"])[0] + 1000
     return sorted(found, key=lambda lookup: int(lookup["received"]))
@@ -56,7 +56,7 @@ def ahead(first: int, last: int) -> list[dict[str, Any]]:
 
 def rule_alerts(raws: list[dict[str, Any]]) -> dict[str, bytes]:
     """What the rules say of all but those whose clocks are ahead."""
-    rules, reference, _, _ = world()
+    rules, reference, _ = lookups()
     log = written([orjson.dumps(raw) for raw in raws])
     Process(log, reference, rules).run(size=50)
     found = {key: raw for key, raw in alerts_in(log).items() if alerts.decode(raw).kind == "rule"}
@@ -73,7 +73,7 @@ def test_a_clock_that_is_ahead_silences_nobody() -> None:
 
 
 def test_event_time_is_at_most_the_skew_ahead_of_the_receipt() -> None:
-    rules, reference, _, _ = world()
+    rules, reference, _ = lookups()
     bad = ahead(1_790_000_000_000, 1_790_000_000_000 + HOUR_MS)
     log = written([orjson.dumps(raw) for raw in bad])
     process = Process(log, reference, rules)

@@ -162,12 +162,18 @@ class Process:
 
 
 @lru_cache(maxsize=1)
-def world() -> tuple[Any, Reference, list[bytes], dict[str, bytes]]:
-    """Rules, reference data, lookups, and the alerts that a backtest gives."""
+def lookups() -> tuple[Any, Reference, list[bytes]]:
+    """Rules, reference data, lookups."""
     force = simulate(Settings(seed=3, days=5, actors=25, start=datetime(2026, 11, 10, tzinfo=UTC)))
     rules = load_texts({**read_dir(pack_dir()), "joined.yml": JOINED}).rules
     reference = Reference(decode(orjson.dumps(record)) for record in force.reference)
-    raws = [orjson.dumps(event) for event in force.events()][:1800]
+    return rules, reference, [orjson.dumps(event) for event in force.events()][:1800]
+
+
+@lru_cache(maxsize=1)
+def world() -> tuple[Any, Reference, list[bytes], dict[str, bytes]]:
+    """As :func:`lookups`, and the alerts that a backtest gives."""
+    rules, reference, raws = lookups()
     run = Backtest(rules, reference, PARTITIONS, lambda actor: partition_of(actor, PARTITIONS), QUANTILE)
     return rules, reference, raws, {alert.id: alerts.encode(alert) for alert in run.run(raws, NOW)}
 

@@ -470,7 +470,11 @@ def test_features_of_another_version_are_counted_and_stop_nothing() -> None:
 def test_topics_follow_the_settings() -> None:
     made = {topic.name: topic for topic in topics_of(Settings(partitions=7, replication=3, retention_days=2))}
     assert made[EVENTS].partitions == made[DETECT_STATE].partitions == 7
-    assert made[EVENTS].config == {"cleanup.policy": "delete", "retention.ms": str(2 * 86_400_000)}
+    assert made[EVENTS].config == {
+        "cleanup.policy": "delete",
+        "retention.ms": str(2 * 86_400_000),
+        "message.timestamp.type": "LogAppendTime",
+    }
     assert made[DETECT_STATE].config["cleanup.policy"] == "compact"
     assert {topic.replication for topic in made.values()} == {3}
     assert Out(EVENTS, 0, None, None, 0).headers == ()
