@@ -19,6 +19,8 @@ ALLOWED_LATENESS_MS: Final = 24 * 3600 * 1000
 #: How many of a key's last lookups a duplicate is recognised among, and the size of each one's fingerprint.
 REMEMBERED: Final = 256
 _FINGERPRINT: Final = 8
+#: What is known of a key that nobody has looked at for so long is forgotten: longer than any rule looks back (5 years).
+FORGET_AFTER_MS: Final = 1830 * 24 * 3600 * 1000
 #: The source under which keys that join actors wait: their lookups come in one order, whatever the source.
 JOINED: Final = -1
 #: Saved state begins with a byte for its version and eight for the time at which something waiting in it is due.
@@ -99,6 +101,20 @@ def is_waiting(data: bytes) -> bool:
     return data[0] in (2, STATE_VERSION) and any(data[1:_HEAD])
 
 
+def is_forgotten(state: KeyState, reached: int, forget_ms: int) -> bool:
+    """Whether what is known of a key counts no more at event time ``reached``: its newest lookup is more than ``forget_ms`` older.
+
+    A lookup that comes later finds the key as if it had never been. So whether, and when, its state was removed in between
+    makes no difference.
+    """
+    return 0 < state.newest < reached - forget_ms and not state.waiting
+
+
+def forget(state: KeyState) -> None:
+    """Forget all but the offsets, without which what Kafka delivers again would count."""
+    state.newest, state.fingerprints, state.windows, state.features = 0, b"", {}, FeatureState()
+
+
 def _never(actor: str, subject: str | None, ts: int, until: int) -> bool:
     return False
 
@@ -108,6 +124,7 @@ class Detector:
 
     ``explained`` says whether paperwork that followed a lookup explains it; without it nothing does. Where no model runs,
     features need not be counted. ``rules_of`` gives the rules of an earlier version, for what began to wait under them.
+    ``forget_ms`` is the event time after which a key without lookups is forgotten, in milliseconds.
     """
 
     def __init__(
@@ -116,11 +133,13 @@ class Detector:
         explained: Explained = _never,
         with_features: bool = True,
         rules_of: Callable[[str], RuleSet] | None = None,
+        forget_ms: int = FORGET_AFTER_MS,
     ) -> None:
         self.rules = rules
         self._explained = explained
         self._with_features = with_features
         self._rules_of = rules_of
+        self._forget_ms = forget_ms
 
     def step(
         self, key: str, state: KeyState, lookup: dict[str, Any], src: int, off: int, reached: int | None = None
@@ -132,6 +151,8 @@ class Detector:
         if off <= state.at.get(src, -1):
             return Outcome("repeated")
         due = self.advance(key, state, src, reached) if reached is not None else []
+        if reached is not None and is_forgotten(state, reached, self._forget_ms):
+            forget(state)
         state.at[src] = off
         fingerprint = fingerprint_of(lookup)
         if _is_remembered(state.fingerprints, fingerprint):

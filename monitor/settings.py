@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     snapshot_interval: float = Field(1.0, gt=0, description="seconds between snapshots of the models")
     stall_after: float = Field(60.0, gt=0, description="seconds without progress, though there is lag, until not ready")
     restart_after: float = Field(300.0, gt=0, description="the same, until the worker starts itself anew")
+    forget_after_days: int = Field(
+        1830, ge=1, description="days without lookups after which an actor or subject is forgotten"
+    )
     store: Literal["memory", "rocksdb"] = Field(
         "memory", description="where the state of keys is: `memory` or `rocksdb` (on disk)"
     )
@@ -53,3 +56,8 @@ class Settings(BaseSettings):
         "refuse", description="with a key: `accept` state without signature too, until all has one"
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+
+    @property
+    def forget_ms(self) -> int:
+        """``forget_after_days`` in milliseconds."""
+        return self.forget_after_days * 24 * 3600 * 1000

@@ -8,11 +8,22 @@ from typing import Any
 import orjson
 
 from monitor import alerts
-from monitor.detector import JOINED, BadState, Detector, KeyState, is_waiting, load_state, peer_group_of, save_state
+from monitor.detector import (
+    FORGET_AFTER_MS,
+    JOINED,
+    BadState,
+    Detector,
+    KeyState,
+    is_waiting,
+    load_state,
+    peer_group_of,
+    save_state,
+)
 from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
 from monitor.stream.due import Due
+from monitor.stream.sweep import Sweep
 from monitor.stream.tables import Table
 from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of
 
@@ -48,7 +59,13 @@ class Detect:
     """One partition of ``lookup.keyed.v1``."""
 
     def __init__(
-        self, partition: int, partitions: int, table: Table, detector_of: Callable[[str], Detector], version: str = ""
+        self,
+        partition: int,
+        partitions: int,
+        table: Table,
+        detector_of: Callable[[str], Detector],
+        version: str = "",
+        forget_ms: int = FORGET_AFTER_MS,
     ) -> None:
         """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another."""
         self.partition = partition
@@ -56,6 +73,7 @@ class Detect:
         self._table = table
         self._detector_of = detector_of
         self._version = version
+        self._sweep = Sweep(table, forget_ms)
         self._states: dict[str, KeyState] = {}
         self._due = Due()
         for key, data in table.values.items():
@@ -63,6 +81,8 @@ class Detect:
                 self._note_waiting(key, load_state(data))
         #: How far the event time of each source partition has come, also while it is idle.
         self._passed: dict[int, int] = {}
+        #: How far the lookups of each have come: later ones of it are placed no earlier.
+        self._reached: dict[int, int] = {}
         self._merger: Merger[tuple[str, bytes, Chunk]] = Merger((src,) for src in range(partitions))
 
     @property
@@ -70,8 +90,11 @@ class Detect:
         """How many lookups wait for their order."""
         return len(self._merger)
 
-    def process(self, records: Sequence[Any], chunk: Chunk) -> Written:
-        """Count a chunk of keyed lookups and ticks. The caller writes ``out``, then ``state``, then may acknowledge what waits no more."""
+    def process(self, records: Sequence[Any], chunk: Chunk, committed: int = 0) -> Written:
+        """Count a chunk of keyed lookups and ticks. The caller writes ``out``, then ``state``, then may acknowledge what waits no more.
+
+        ``committed`` is the offset before which no record comes again.
+        """
         written = Written()
         last = records[-1]
         for record in records:
@@ -89,9 +112,15 @@ class Detect:
         if len(self._passed) == self.partitions:
             self._decide(JOINED, min(self._passed.values()), last.timestamp, written)
         changes = [(key, save_state(state)) for key, state in self._states.items()]
+        written.state = self._table.change(last.offset, changes, last.timestamp) + self._forget(records, committed)
         self._states = {}
-        written.state = self._table.change(last.offset, changes, last.timestamp)
         return written
+
+    def _forget(self, records: Sequence[Any], committed: int) -> list[Out]:
+        if len(self._reached) < self.partitions:
+            return []
+        gone = self._sweep.forgotten(len(records), min(self._reached.values()), committed, self._states)
+        return self._table.remove(records[-1].offset, gone, records[-1].timestamp)
 
     def _hold(self, record: Any, chunk: Chunk) -> None:
         reached, src, off, *_ = orjson.loads(record.value)["@"]
@@ -101,6 +130,8 @@ class Detect:
     def _tick(self, record: Any, written: Written) -> None:
         src, reached, *passed = orjson.loads(record.value)
         self._merger.advance((src,), reached)
+        if reached != IDLE:
+            self._reached[src] = max(reached, self._reached.get(src, 0))
         now = passed[0] if passed else reached
         if now != IDLE:
             self._passed[src] = max(now, self._passed.get(src, 0))

@@ -19,6 +19,9 @@ from monitor.stream.seal import BadSeal, Seal, read_keys
 from monitor.stream.topics import DETECT_STATE
 
 _UNSIGNED = Seal()
+#: The header of a tombstone, and what stands for it in one that was written by hand: that comes after all else.
+_MARK = "mark"
+_UNMARKED = (2**63 - 1).to_bytes(8, "big")
 
 
 class Table:
@@ -46,27 +49,46 @@ class Table:
         for key, value in changes:
             self.values[key] = value
             raw = self._seal.close((self.topic, self.partition, key), position, value)
+            self._positions[key] = position
             out.append(Out(self.topic, self.partition, key.encode(), raw, timestamp))
         return out
 
-    def restore(self, key: str, raw: bytes | None) -> None:
-        """Take in one record of the changelog; the highest position wins. One whose signature is wrong changes nothing."""
-        if raw is None:
+    def remove(self, position: int, keys: Iterable[str], timestamp: int) -> list[Out]:
+        """Remove keys and return the changelog's tombstones, after which Kafka drops what it has of them."""
+        out = []
+        for key in keys:
             self.values.pop(key, None)
             self._positions.pop(key, None)
-            return
+            mark = self._seal.close((self.topic, self.partition, key), position, b"")
+            out.append(Out(self.topic, self.partition, key.encode(), None, timestamp, ((_MARK, mark),)))
+        return out
+
+    def position(self, key: str) -> int:
+        """The position of the key's last change; -1 when there is none."""
+        return self._positions.get(key, -1)
+
+    def restore(self, key: str, raw: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> None:
+        """Take in one record of the changelog; the highest position wins. One whose signature is wrong changes nothing.
+
+        A tombstone (``raw`` is ``None``) has position and signature in its headers.
+        """
+        mark = dict(headers).get(_MARK, _UNMARKED) if raw is None else raw
         try:
-            position, value = self._seal.open((self.topic, self.partition, key), raw)
+            position, value = self._seal.open((self.topic, self.partition, key), mark)
         except BadSeal:
             self.refused += 1
             return
-        if position >= self._positions.get(key, -1):
-            self._positions[key] = position
+        if position < self._positions.get(key, -1):
+            return
+        self._positions[key] = position
+        if raw is None:
+            self.values.pop(key, None)
+        else:
             self.values[key] = value
 
     def restored(self) -> None:
         """All of the changelog was taken in."""
-        self._positions.clear()
+        self._positions = {key: at for key, at in self._positions.items() if key in self.values}
 
 
 class Tables:
@@ -86,14 +108,14 @@ class Tables:
 
 async def load(bootstrap: str, table: Table) -> Table:
     """Read the changelog of a new table's partition from its beginning to its end."""
-    async for key, value in read_to_end(bootstrap, table.topic, table.partition):
-        table.restore(key.decode(), value)
+    async for record in read_to_end(bootstrap, table.topic, table.partition):
+        table.restore(record.key.decode(), record.value, record.headers)
     table.restored()
     return table
 
 
 async def read_to_end(bootstrap: str, topic: str, partition: int):  # type: ignore[no-untyped-def]
-    """Yield (key, value) of every record a partition has now."""
+    """Yield every record a partition has now."""
     tp = TopicPartition(topic, partition)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=100)
     await consumer.start()
@@ -105,6 +127,6 @@ async def read_to_end(bootstrap: str, topic: str, partition: int):  # type: igno
             for records in (await consumer.getmany(tp, timeout_ms=1000, max_records=5000)).values():
                 for record in records:
                     if record.offset < end:
-                        yield record.key, record.value
+                        yield record
     finally:
         await consumer.stop()

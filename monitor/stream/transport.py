@@ -66,6 +66,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         #: The last offset that was fetched of a partition, and that was acknowledged.
         self._fetched: dict[TP, int] = {}
         self._done: dict[TP, int] = {}
+        self._committed: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
@@ -123,6 +124,17 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         """
         return not self.crashed and bool(await super().commit(topics, start_new_transaction))
 
+    def committed(self, tp: TP) -> int:
+        """The offset before which no record of the partition comes again; 0 when none is known."""
+        return self._committed.get(tp, 0)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # Faust's own note of what is committed is made whether or not Kafka took it.
+        done = bool(await super()._commit(offsets))
+        if done:
+            self._committed.update(offsets)
+        return done
+
     def note_fetched(self, records: Mapping[TP, Sequence[Any]]) -> None:
         """Called in the consumer's thread: these are in hand until they are acknowledged."""
         self._fetched.update({tp: fetched[-1].offset for tp, fetched in records.items() if fetched})
@@ -178,6 +190,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             self._delivered.pop(tp, None)
             self._fetched.pop(tp, None)
             self._done.pop(tp, None)
+            self._committed.pop(tp, None)
 
     async def perform_seek(self) -> None:
         """After a seek the chunks come again, so what was delivered before counts no more."""

@@ -174,7 +174,9 @@ class Worker:
         if detector is None:
             rules = self._packs.rules(version)
             explained = partial(explains_later, self._feed.reference, explanations=rules.explanations)
-            detector = self._detectors[version] = Detector(rules, explained, rules_of=self._packs.rules)
+            detector = self._detectors[version] = Detector(
+                rules, explained, rules_of=self._packs.rules, forget_ms=self.settings.forget_ms
+            )
         return detector
 
     async def _until_known(self, version: str) -> None:
@@ -239,7 +241,8 @@ class Worker:
 
     async def _new_detect(self, partition: int) -> tuple[Detect, list[Chunk]]:
         table = await self._load("detect", topics.DETECT_STATE, partition)
-        return Detect(partition, self.partitions, table, self._detector_of, self._packs.current or ""), []
+        version, forget_ms = self._packs.current or "", self.settings.forget_ms
+        return Detect(partition, self.partitions, table, self._detector_of, version, forget_ms), []
 
     async def _new_score(self, partition: int) -> tuple[Score, list[Chunk]]:
         table = await self._load("score", topics.SCORE_STATE, partition)
@@ -275,7 +278,7 @@ class Worker:
         for version in {record.value for record in records if record.key == topics.SWITCH}:
             await self._until_known(version.decode())
         began = time.perf_counter()
-        written = detect.process(records, chunk)
+        written = detect.process(records, chunk, self.app.consumer.committed(event.message.tp))
         _forget_records(event)
         self.metrics.rule_time.observe((time.perf_counter() - began) / len(records))
         await self._write("detect", written.out)

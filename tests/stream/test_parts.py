@@ -497,12 +497,13 @@ def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last()
     shell = SimpleNamespace(
         _detects=parts_of((stage, [])),
         _write=write,
+        app=SimpleNamespace(consumer=SimpleNamespace(committed=lambda _: 0)),
         metrics=Metrics(),
         _count_alerts=lambda _: None,
         _moved=lambda *_: None,
     )
     event = SimpleNamespace(
-        message=SimpleNamespace(partition=0, generation_id=1, value=[keyed("x", 0)]),
+        message=SimpleNamespace(tp=None, partition=0, generation_id=1, value=[keyed("x", 0)]),
         ack=lambda: done.append("ack"),
         value=None,
     )
