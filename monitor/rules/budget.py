@@ -31,6 +31,7 @@ def keep_within(
     if len(windows) > MAX_WINDOWS:
         _drop_windows(windows, {each.name for each in waiting}, rules)
     if zlib.crc32(lookup["id"].encode(errors="replace")) % _SELDOM == 0:
+        _drop_spent(windows, {each.name for each in waiting}, rules)
         _cut_logs(windows, rules)
 
 
@@ -44,6 +45,26 @@ def _drop_windows(windows: MutableMapping[str, State], held: Collection[str], ru
 
     ordered = sorted((name for name in windows if name not in held), key=worth)
     for name in ordered[: len(windows) // 4]:
+        del windows[name]
+
+
+def _drop_spent(windows: MutableMapping[str, State], held: Collection[str], rules: Mapping[str, Rule]) -> None:
+    """Drop the logs that no rule asks for any more: most are of a subject that an actor has looked at once, long ago.
+
+    A log that begins anew is the same: whatever still comes is at most a day older than the newest. What is counted in slots is
+    not, since it knows since when it has been kept.
+    """
+    newest = max((state.latest() for state in windows.values()), default=0)
+    reaches: dict[str, int] = {}
+    spent = []
+    for name, state in windows.items():
+        if isinstance(state, Log) and not state.hushed and name not in held and not _decides_later(name, rules):
+            of = name.partition("\x1f")[0]
+            if of not in reaches:
+                reaches[of] = _reach(rules.get(of))
+            if state.latest() + reaches[of] + DAY_MS < newest:
+                spent.append(name)
+    for name in spent:
         del windows[name]
 
 

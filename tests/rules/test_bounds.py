@@ -156,6 +156,14 @@ def test_windows_that_no_rule_asks_for_any_more_are_dropped_first() -> None:
     assert len(kept) > 240, "thirty days of groups; those of the short rule are worth nothing after an hour"
 
 
+def test_groups_that_no_rule_asks_for_any_more_are_dropped_before_there_are_many() -> None:
+    """Most of an actor's groups are of a subject that he has looked at once."""
+    grouped = correlation("by subject", group_by=["actor.id", "subject.id"], timespan="1h")
+    state, _, _ = run(rules(BASE, grouped), (lookup(n, START + n * HOUR) for n in range(MAX_WINDOWS - 1)))
+    # Those of the last 26 hours may be asked for (span, lateness, and how late a lookup may be); one lookup in 32 looks.
+    assert 26 <= len(state.windows) < 26 + 200
+
+
 def test_a_group_about_which_an_alert_waits_is_kept() -> None:
     waits = correlation("waits", group_by=["actor.id", "subject.id"], timespan="1h", condition={"gte": 2}, grace="30d")
     ruleset, state = rules(BASE, waits), KeyState()
