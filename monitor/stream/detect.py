@@ -9,10 +9,10 @@ import orjson
 
 from monitor import alerts
 from monitor.detector import JOINED, BadState, Detector, KeyState, is_waiting, load_state, peer_group_of, save_state
+from monitor.due import Due
 from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
-from monitor.stream.due import Due
 from monitor.stream.tables import Table
 from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of
 
