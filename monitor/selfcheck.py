@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from monitor.agree import HOWS, Agreement
 from monitor.evidence import Unusable
 from monitor.evidence.check import Checked, check
-from monitor.evidence.survey import survey
+from monitor.evidence.survey import span_of
 from monitor.http import serve
 from monitor.settings import Settings
 
@@ -112,10 +112,10 @@ def _tell(found: Agreement) -> None:
 def recheck(settings: Settings, span_ms: int, wait: float) -> Checked:
     """Run the last ``span_ms`` again. Raises :class:`Unusable` and kafka-python's ``KafkaError``."""
     now = int(time.time() * 1000)
-    span = survey(settings, now - span_ms, now, wait)
-    if span.facts.behind:
-        raise Unusable(f"the workers are {span.facts.behind:,} messages behind")
-    return check(span)
+    with span_of(settings, now - span_ms, now, wait) as span:
+        if span.facts.behind:
+            raise Unusable(f"the workers are {span.facts.behind:,} messages behind")
+        return check(span)
 
 
 def serve_checks(settings: Settings, every_ms: int, span_ms: int, wait: float, stop: threading.Event) -> None:

@@ -20,7 +20,7 @@ def parse_duration(text: str) -> int:
 
 
 def parse_when(text: str, now_ms: int) -> int:
-    """Milliseconds since the epoch of ``now``, of a duration before it, or of an RFC 3339 time with an offset.
+    """Milliseconds since the epoch of ``now``, of a duration before it (but 0 at least), or of an RFC 3339 time with an offset.
 
     Raises ``ValueError`` for anything else.
     """
@@ -28,7 +28,7 @@ def parse_when(text: str, now_ms: int) -> int:
     if text == "now":
         return now_ms
     if _BACK(text) is not None:
-        return now_ms - parse_duration(text)
+        return max(0, now_ms - parse_duration(text))
     try:
         return parse_time(text)[0]
     except BadEvent as error:

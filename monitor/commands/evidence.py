@@ -89,7 +89,7 @@ def export(
     Exit code 1 when the export is not complete: a part of the span is gone from Kafka, or workers are behind.
     """
     from monitor.evidence.export import export as write
-    from monitor.evidence.survey import survey
+    from monitor.evidence.survey import span_of
 
     if from_ is None or to is None:
         raise fail("say which span: --from T --to T")
@@ -99,7 +99,8 @@ def export(
         if folder.exists():
             raise Unusable(f"{folder} is there already; evidence is not written over")
         show("looking at Kafka")
-        made, raw = write(survey(settings, *span, wait), folder, secret, show)
+        with span_of(settings, *span, wait) as found:
+            made, raw = write(found, folder, secret, show)
     records = {name: f"{mark.lines:,}" for name, mark in made.files.items() if name.endswith(".jsonl")}
     typer.echo(
         f"{folder}: {made.from_} to {made.to}; " + ", ".join(f"{name} {count}" for name, count in records.items())
@@ -182,16 +183,16 @@ def _again(evidence: Any) -> Checked:
 
 
 def _again_from_kafka(settings: Settings, from_ms: int, to_ms: int, wait: float) -> Checked:
-    from monitor.evidence.survey import survey
+    from monitor.evidence.survey import span_of
 
-    span = survey(settings, from_ms, to_ms, wait)
-    _notes([*span.facts.notes, *span.facts.gone])
-    if span.facts.behind:
-        raise Unusable(
-            f"the workers are {span.facts.behind:,} messages behind, so alerts are still to come; "
-            "start workers, or wait for longer (--wait)"
-        )
-    return _again(span)
+    with span_of(settings, from_ms, to_ms, wait) as span:
+        _notes([*span.facts.notes, *span.facts.gone])
+        if span.facts.behind:
+            raise Unusable(
+                f"the workers are {span.facts.behind:,} messages behind, so alerts are still to come; "
+                "start workers, or wait for longer (--wait)"
+            )
+        return _again(span)
 
 
 def _tell(found: Checked) -> bool:

@@ -78,7 +78,7 @@ class _Writer:
                 for topic, ranges in self._span.ranges.items()
                 for number, each in enumerate(ranges)
             ],
-            rules=self._rules,
+            rules=sorted(self._rules, key=lambda each: (each.partition, each.offset)),
             files=dict(sorted(self._files.items())),
             whole=manifests.whole_of(self._files),
         )

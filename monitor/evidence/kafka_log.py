@@ -22,26 +22,38 @@ _ASK_EVERY: Final = 0.5
 
 
 class Log:
-    """The topics of one installation. Raises kafka-python's ``KafkaError`` when Kafka does not answer."""
+    """The topics of one installation; to be closed. Raises kafka-python's ``KafkaError`` when Kafka does not answer."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        #: Consumers that read nothing now: to connect takes longer than most of what is asked.
+        self._free: list[Any] = []
+
+    def close(self) -> None:
+        """Disconnect."""
+        while self._free:
+            self._free.pop().close()
 
     @contextmanager
-    def _consumer(self, **more: Any) -> Iterator[Any]:
-        consumer = KafkaConsumer(
+    def _consumer(self) -> Iterator[Any]:
+        consumer = self._free.pop() if self._free else self._connect()
+        try:
+            yield consumer
+        finally:
+            consumer.unsubscribe()
+            self._free.append(consumer)
+
+    def _connect(self) -> Any:
+        return KafkaConsumer(
             bootstrap_servers=self.settings.bootstrap,
             bootstrap_timeout_ms=_ANSWERS_WITHIN_MS,
+            # To ask how far the workers are; none of their partitions is taken.
+            group_id=self.settings.group,
             enable_auto_commit=False,
             # What retention removes while it is read must not be passed over.
             auto_offset_reset="none",
             max_poll_records=2_000,
-            **more,
         )
-        try:
-            yield consumer
-        finally:
-            consumer.close()
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has. Raises :class:`Unusable` when it does not exist."""
@@ -87,8 +99,9 @@ class Log:
 
     def behind(self, topic: str, pasts: Iterable[int]) -> int:
         """How many messages before these offsets, by partition, the workers have not done."""
-        with self._consumer(group_id=self.settings.group) as consumer:
-            done = [consumer.committed(part) or 0 for part in self._parts(topic)]
+        parts = self._parts(topic)
+        with self._consumer() as consumer:
+            done = [consumer.committed(part) or 0 for part in parts]
         return sum(max(0, past - at) for past, at in zip(pasts, done, strict=True))
 
     def wait_for_workers(self, pasts: list[int], seconds: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -42,12 +43,19 @@ class Known(NamedTuple):
     after_gap_ms: int | None
 
 
-def survey(settings: Settings, from_ms: int, to_ms: int, wait: float) -> KafkaSpan:
+@contextmanager
+def span_of(settings: Settings, from_ms: int, to_ms: int, wait: float) -> Iterator[KafkaSpan]:
+    """A span of Kafka's, as :func:`survey` sees it, for as long as it is needed."""
+    with closing(Log(settings)) as log:
+        yield survey(log, from_ms, to_ms, wait)
+
+
+def survey(log: Log, from_ms: int, to_ms: int, wait: float) -> KafkaSpan:
     """Look at a span. Workers that are behind are waited for, ``wait`` seconds at most.
 
     Raises :class:`Unusable` when there is nothing to run again, and kafka-python's ``KafkaError``.
     """
-    log = Log(settings)
+    settings = log.settings
     settled = [past for _, past in log.ranges(topics.ALERTS)]
     packs, current = _packs(log)
     ranges, received_to_ms = _ranges(log, packs, to_ms)
