@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
+from os import environ
 from pathlib import Path
 
 import orjson
+import pytest
 from conftest import Service, wait_for
 from test_pipeline import free_port, page, with_joined_rule, world
 from test_reload import copied
+from typer.testing import CliRunner, Result
 
 from monitor import alerts
+from monitor.cli import app
 from monitor.commands.ingest import send_chunks, send_events, send_reference
+from monitor.commands.run import stop_workers
+from monitor.settings import ENV_PREFIX
 from monitor.stream.batches import Out
 from monitor.stream.folder import RuleFolder
 from monitor.stream.topics import ALERTS, EVENTS
 from monitor.stream.versions import pack_records, switch_records
 from tests.samples import BAD
 
+FORGED = "00000000-0000-5000-8000-000000000000"
 
-def deploy(service: Service, folder: Path) -> str:
-    version, pack = pack_records(RuleFolder(folder).read())
+
+@pytest.fixture
+def monitor(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command line, in this process."""
+    monkeypatch.setenv(f"{ENV_PREFIX}BOOTSTRAP", service.settings.bootstrap)
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def deploy(service: Service, folder: Path) -> None:
+    _, pack = pack_records(RuleFolder(folder).read())
+    version, _ = pack_records(RuleFolder(folder).read())
     for records in (pack, switch_records(version, service.settings.partitions)):
-        list(send_chunks(service.settings, records))
-    return version
+        assert list(send_chunks(service.settings, records))
 
 
 def run(service: Service) -> None:
-    """A worker, then a day and a half of a force with a change of rules and messages that are none in the middle."""
-    records, raws = world(actors=60, days=3, seed=4)
+    """A worker and two days of a force, with a change of rules and messages that are no lookups in the middle."""
+    records, raws = world(actors=60, days=2, seed=4)
     with_joined_rule(service)
     port = free_port()
     service.start_worker(port)
@@ -35,48 +53,63 @@ def run(service: Service) -> None:
     known = f"lookup_monitor_reference_records {float(len(records))}"
     wait_for(lambda: known in page(port, "/metrics")[1], 60, "the worker to know the reference data")
     changed, half = copied(service, "changed"), len(raws) // 2
+    bad = [value for _, value in BAD if value and len(value) < 65_536]
     send_events(service.settings, raws[:half])
     deploy(service, changed)
-    list(
-        send_chunks(
-            service.settings, [Out(EVENTS, 1, None, value, None) for _, value in BAD if value and len(value) < 65_536]
-        )
-    )
+    assert list(send_chunks(service.settings, [Out(EVENTS, 1, None, value, None) for value in bad]))
     send_events(service.settings, raws[half:])
 
 
-def change(path: Path, old: bytes, new: bytes) -> None:
-    text = path.read_bytes()
-    assert old in text
-    path.write_bytes(text.replace(old, new, 1))
-
-
-def test_a_span_is_run_again_exported_and_checked(service: Service) -> None:
+def test_a_span_is_run_again_exported_and_checked(service: Service, monitor: Callable[..., Result]) -> None:
     run(service)
-    done = service.monitor("replay", "--from", "7d", "--to", "now")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " 0 differ" in done.stdout
-    packs = {alerts.decode(record.value).pack for record in service.read(ALERTS)}  # type: ignore[attr-defined]
-    assert len(packs) == 2
-
     out = service.folder / "evidence"
-    made = service.monitor("export", str(out), "--from", "7d", "--to", "now")
-    assert made.returncode == 0, made.stdout + made.stderr
-    checked = service.monitor("verify", str(out))
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert service.monitor("export", str(out), "--from", "7d", "--to", "now").returncode == 2
+    made = monitor("export", out, "--from", "7d", "--to", "now")
+    assert made.exit_code == 0, made.output
+    done = monitor("replay", "--from", "7d")
+    assert done.exit_code == 0, done.output
+    raised = [alerts.decode(record.value) for record in service.read(ALERTS)]  # type: ignore[attr-defined]
+    assert len({each.pack for each in raised}) == 2
+    assert {each.kind for each in raised} >= {"rule"}
+    assert f"{len({each.id for each in raised}):,} agree, 0 differ" in done.output
+    assert len(raised) > 50
+    checked = monitor("verify", out)
+    assert checked.exit_code == 0, checked.output
 
     lines = (out / "alerts.jsonl").read_bytes().splitlines(keepends=True)
     (out / "alerts.jsonl").write_bytes(b"".join(lines[1:]))
     gone = orjson.loads(orjson.loads(lines[0])["value"]["text"])
-    missed = service.monitor("replay", "--export", str(out))
-    assert missed.returncode == 1
-    assert f"only-replay  {gone['time']} " in " ".join(missed.stdout.split(" ")) or gone["id"] in missed.stdout
-    assert service.monitor("verify", str(out)).returncode == 1
+    missed = monitor("replay", "--export", out)
+    assert missed.exit_code == 1
+    assert missed.output.startswith(f"only-replay  {gone['time']}")
+    assert monitor("verify", out).exit_code == 1
 
-    forged = {**gone, "id": "00000000-0000-5000-8000-000000000000"}
-    list(send_chunks(service.settings, [Out(ALERTS, 0, b"actor/o-1", orjson.dumps(forged), None)]))
-    seen = service.monitor("replay", "--from", "7d")
-    assert seen.returncode == 1, seen.stdout + seen.stderr
-    assert [line.split()[0] for line in seen.stdout.splitlines() if forged["id"] in line] == ["only-live"]
-    assert gone["actors"][0] not in seen.stdout
+    forged = Out(ALERTS, 0, b"actor/o-1", orjson.dumps({**gone, "id": FORGED}), None)
+    assert list(send_chunks(service.settings, [forged]))
+    assert_the_self_check_sees_one(service)
+
+
+def assert_the_self_check_sees_one(service: Service) -> None:
+    """The service that runs at night, here once."""
+    port, said = free_port(), service.folder / "replay.log"
+    settings = {"BOOTSTRAP": service.settings.bootstrap, "METRICS_PORT": str(port)}
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "monitor", "replay", "--every", "24h", "--from", "7d"],
+            env={**environ, **{f"{ENV_PREFIX}{name}": value for name, value in settings.items()}},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(
+            lambda: said.stat().st_size and 'runs_total{result="differs"} 1.0' in page(port, "/metrics")[1],
+            60,
+            "a replay",
+        )
+        metrics = page(port, "/metrics")[1]
+        assert 'lookup_monitor_replay_mismatch_total{how="only-live"} 1.0' in metrics
+        assert 'lookup_monitor_replay_mismatch_total{how="only-replay"} 0.0' in metrics
+        assert page(port, "/readyz")[0] == 200
+        assert FORGED in said.read_text()
+    finally:
+        stop_workers([process])
+    assert process.returncode == 0
