@@ -73,10 +73,14 @@ class Backtest:
             if number % _RELEASE_EVERY == 0:
                 yield from self._release()
         for src in range(len(self._reached)):
-            self._joined.advance((src,), IDLE)
-            self._scored.advance((src,), IDLE)
+            self._rest(src)
         yield from self._release()
         yield from self._decide()
+
+    def _rest(self, src: int) -> None:
+        """Nothing comes of a source for now: it holds nobody back."""
+        self._joined.advance((src,), IDLE)
+        self._scored.advance((src,), IDLE)
 
     def _decide(self) -> Iterator[Alert]:
         """What waits at the end of the log."""
@@ -85,31 +89,45 @@ class Backtest:
 
     def _use(self, rules: RuleSet) -> None:
         self._rules = self._versions[rules.version] = rules
+        self._detector = self._detector_for(rules)
+
+    def _detector_for(self, rules: RuleSet) -> Detector:
         explained = partial(explains_later, self._reference, explanations=rules.explanations)
-        self._detector = Detector(rules, explained, rules_of=self._versions.__getitem__)
+        return Detector(rules, explained, rules_of=self._versions.__getitem__)
 
     def _take(self, lookup: dict[str, Any]) -> list[Alert]:
         src = self._source_of(lookup["actor.id"])
         off = self._next[src]
         self._next[src] += 1
+        return self._count(lookup, src, off, self._detector)
+
+    def _count(self, lookup: dict[str, Any], src: int, off: int, detector: Detector) -> list[Alert]:
+        """Count the lookup that came as offset ``off`` of the source ``src``."""
         self._reached[src] = max(self._reached[src], lookup["ts"])
         self._acts[src].fold(lookup, self._reference, self._reached[src])
         place = (self._reached[src], src, off)
-        for key in self._rules.partition_keys(lookup):
-            self._joined.push((src,), place, (key, lookup, self._detector))
+        for key in detector.rules.partition_keys(lookup):
+            self._joined.push((src,), place, (key, lookup, detector))
         key = f"actor/{lookup['actor.id']}"
-        outcome = self._detector.step(key, self._states[key], lookup, src, off, place[0])
+        state = self._states[key]
+        outcome = detector.step(key, state, lookup, src, off, place[0])
+        self._note_waiting(key, state)
         self.fates[outcome.fate] += 1
         if outcome.features is not None:
-            item = (peer_group_of(lookup), lookup, outcome.features, outcome.anomalies, self._rules)
+            item = (peer_group_of(lookup), lookup, outcome.features, outcome.anomalies, detector.rules)
             self._scored.push((src,), place, item)
         self._joined.advance((src,), place[0])
         self._scored.advance((src,), place[0])
         return outcome.alerts
 
+    def _note_waiting(self, key: str, state: KeyState) -> None:
+        """Called after each step of a key: whoever decides before the end of the log notes here what waits."""
+
     def _release(self) -> Iterator[Alert]:
         for (ot, src, off), (key, lookup, detector) in self._joined.ready():
-            yield from detector.step(key, self._states[key], lookup, src, off, ot).alerts
+            state = self._states[key]
+            yield from detector.step(key, state, lookup, src, off, ot).alerts
+            self._note_waiting(key, state)
         for _, (group, lookup, features, anomalies, rules) in self._scored.ready():
             model = self._models.get(group)
             if model is None:

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     retention_days: int = Field(30, ge=1, description="days lookups are kept in Kafka")
     dlq_retention_days: int = Field(90, ge=1, description="days refused messages are kept")
     alert_retention_days: int = Field(365, ge=1, description="days alerts are kept")
+    reference_history_days: int = Field(
+        7, ge=1, description="days every version of reference data is kept, for replays"
+    )
     rules: Path = Field(default_factory=pack_dir, description="folder of Sigma rules")
     rules_interval: float = Field(5.0, gt=0, description="seconds between looks for changed rules in the folder")
     quantile: float = Field(0.999, gt=0.5, lt=1, description="a lookup alerts when its score is above this quantile")

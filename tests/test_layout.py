@@ -13,7 +13,7 @@ MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 ORDER = (
     "events", "documents", "records", "known", "spans", "shelf", "junit", "reference", "explanations", "enrich", "acts", "rules",
     "matching", "model", "order", "alerts", "scoring", "detector", "ending", "backtest", "recall", "tally", "replay", "ruletest",
-    "sofar", "verdict",
+    "sofar", "verdict", "due", "rerun", "reach", "agree", "when",
 )  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",

@@ -19,10 +19,10 @@ from monitor.detector import (
     peer_group_of,
     save_state,
 )
+from monitor.due import Due
 from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
-from monitor.stream.due import Due
 from monitor.stream.sweep import Sweep
 from monitor.stream.tables import Table
 from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of

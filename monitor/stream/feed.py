@@ -9,7 +9,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from monitor.metrics import Metrics
-from monitor.reference import BadRecord, Reference, decode, key_of
+from monitor.reference import BadRecord, Reference
+from monitor.rerun import Fact, put
 from monitor.stream.store import BlobStore
 from monitor.stream.topics import REFERENCE
 
@@ -58,13 +59,7 @@ class ReferenceFeed:
 
     def _put(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         try:
-            if not value:
-                self.reference.remove((key or b"").decode())
-                return
-            record = decode(value)
-            if key is not None and key.decode() != key_of(record):
-                raise BadRecord("the key is not <record>/<id> of the record")
-            self.reference.put(record)
-        except (BadRecord, UnicodeDecodeError):
+            put(self.reference, Fact(offset, 0, key, value))
+        except BadRecord:
             self._metrics.bad_reference.inc()
             log.warning("reference record refused", topic=REFERENCE, partition=0, offset=offset)

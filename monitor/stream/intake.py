@@ -14,10 +14,11 @@ from monitor.detector import BadState
 from monitor.enrich import enrich
 from monitor.order import IDLE
 from monitor.reference import Reference
+from monitor.rerun import UnknownPack, version_in
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
 from monitor.stream.topics import DLQ, KEYED, SWITCH, TICK, partition_of
-from monitor.stream.versions import Packs, UnknownPack, version_in
+from monitor.stream.versions import Packs
 
 _STATE_KEY = "reached"
 STATE_VERSION = 1

@@ -15,10 +15,11 @@ from typing import Final
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from monitor.rerun import UnknownPack
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
 from monitor.stream.topics import RULES
-from monitor.stream.versions import CURRENT, Files, UnknownPack, decode
+from monitor.stream.versions import CURRENT, Files, decode
 
 log = structlog.get_logger(__name__)
 #: How long a version that a control record names may take to come, in seconds: it was written before the record.

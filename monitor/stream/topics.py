@@ -68,7 +68,13 @@ def topics_of(settings: Settings) -> list[Topic]:
         Topic(EVENTS, count, replicas, kept(settings.retention_days) | {"message.timestamp.type": "LogAppendTime"}),
         # A refused message keeps its raw bytes and gets headers on top, so it may be a little larger than an event.
         Topic(DLQ, count, replicas, kept(settings.dlq_retention_days)),
-        Topic(REFERENCE, 1, replicas, compacted),
+        # What was known then is needed to run a span again.
+        Topic(
+            REFERENCE,
+            1,
+            replicas,
+            {**compacted, "min.compaction.lag.ms": str(settings.reference_history_days * _DAY_MS)},
+        ),
         Topic(KEYED, count, replicas, kept(settings.retention_days)),
         Topic(FEATURES, count, replicas, kept(settings.retention_days)),
         Topic(ALERTS, count, replicas, kept(settings.alert_retention_days)),

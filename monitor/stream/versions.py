@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from monitor.rerun import CONTROL
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
 from monitor.stream.batches import Out
 from monitor.stream.topics import EVENTS, RULES
 
-#: The header of a control record; its value is the version.
-CONTROL: Final = "lookup-monitor-rules"
 #: The key under which the version that is deployed stands.
 CURRENT: Final = b"current"
 Files = Mapping[str, str]
@@ -47,10 +46,6 @@ class Pinned:
         return self._rules
 
 
-class UnknownPack(Exception):
-    """A control record names a version that is not in the topic."""
-
-
 def encode(files: Files) -> bytes:
     """A pack's texts as a message."""
     return zlib.compress(msgspec.json.encode(dict(files)), 6)
@@ -77,11 +72,3 @@ def switch_records(version: str, partitions: int) -> list[Out]:
         Out(RULES, 0, CURRENT, version.encode(), None),
         *(Out(EVENTS, partition, None, version.encode(), None, headers) for partition in range(partitions)),
     ]
-
-
-def version_in(record: Any) -> str | None:
-    """The version that a control record names; ``None`` for a lookup."""
-    for name, value in record.headers or ():
-        if name == CONTROL and value is not None:
-            return str(value.decode("ascii", "replace"))
-    return None

@@ -25,6 +25,7 @@ from monitor.detector import Detector
 from monitor.enrich import explains_later
 from monitor.events import MAX_SKEW_MS
 from monitor.metrics import Metrics
+from monitor.rerun import UnknownPack, version_in
 from monitor.rules import RuleSet, load_texts
 from monitor.rules.load import version_of
 from monitor.settings import Settings
@@ -39,7 +40,7 @@ from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
 from monitor.stream.progress import Progress
 from monitor.stream.score import Score
-from monitor.stream.versions import Files, UnknownPack, pack_records, switch_records, version_in
+from monitor.stream.versions import Files, pack_records, switch_records
 
 log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0

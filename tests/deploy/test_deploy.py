@@ -18,8 +18,10 @@ from ruamel.yaml import YAML
 from monitor.cli import COMMANDS
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
 from monitor.metrics import Metrics
+from monitor.selfcheck import ReplayMetrics
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream.topics import topics_of
+from monitor.when import parse_duration
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -64,7 +66,7 @@ def test_the_schema_would_find_a_mistake(compose: Any, service: str, key: str, v
         jsonschema.validate(wrong, compose_schema(), Draft202012Validator)
 
 
-@pytest.mark.parametrize("name", ["topics", "worker"])
+@pytest.mark.parametrize("name", ["topics", "worker", "replay"])
 def test_the_monitors_services_run_commands_there_are_with_settings_there_are(compose: Any, name: str) -> None:
     service = compose["services"][name]
     assert service["command"][0] in COMMANDS
@@ -73,7 +75,18 @@ def test_the_monitors_services_run_commands_there_are_with_settings_there_are(co
 
 
 def test_workers_and_topics_have_the_same_settings(compose: Any) -> None:
-    assert settings_of(compose["services"]["worker"]) == settings_of(compose["services"]["topics"])
+    worker = settings_of(compose["services"]["worker"])
+    assert worker == settings_of(compose["services"]["topics"]) == settings_of(compose["services"]["replay"])
+
+
+def test_the_self_check_runs_every_night_and_is_scraped(compose: Any) -> None:
+    replay = compose["services"]["replay"]
+    settings = settings_of(replay)
+    assert parse_duration(replay["command"][replay["command"].index("--every") + 1]) == 24 * 3600 * 1000
+    assert replay["expose"] == [str(settings.metrics_port)]
+    assert f":{settings.metrics_port}/healthz" in replay["healthcheck"]["test"][-1]
+    jobs = {job["job_name"]: job for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"]}
+    assert jobs["lookup-monitor-replay"]["static_configs"] == [{"targets": [f"replay:{settings.metrics_port}"]}]
 
 
 def test_workers_reach_kafka_where_it_listens(compose: Any) -> None:
@@ -136,10 +149,10 @@ def test_alertmanager_routes_to_a_receiver_there_is() -> None:
 
 
 def series() -> dict[str, set[str]]:
-    """Every series the workers have: name to labels."""
+    """Every series the workers and the self-check have: name to labels."""
     found = {}
-    for family in Metrics([("r", "high")], partitions=1).registry.collect():
-        for sample in family.samples:
+    for registry in (Metrics([("r", "high")], partitions=1).registry, ReplayMetrics().registry):
+        for sample in (each for family in registry.collect() for each in family.samples):
             found[sample.name] = set(sample.labels)
     return found
 

@@ -22,6 +22,7 @@ from monitor.explanations import Explanations
 from monitor.explanations.builtin import BUILT_IN
 from monitor.metrics import Metrics
 from monitor.model import FEATURES as MODEL_FEATURES
+from monitor.rerun import CONTROL, UnknownPack, version_in
 from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream import transport
@@ -46,7 +47,7 @@ from monitor.stream.topics import (
     topics_of,
 )
 from monitor.stream.transport import ChunkConsumer
-from monitor.stream.versions import CONTROL, Pinned, UnknownPack, decode, pack_records, switch_records, version_in
+from monitor.stream.versions import Pinned, decode, pack_records, switch_records
 from monitor.stream.worker import Worker
 from tests.samples import BAD, GOOD, NOW, reference
 

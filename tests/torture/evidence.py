@@ -17,11 +17,11 @@ from monitor.backtest import Backtest
 from monitor.detector import load_state, save_state
 from monitor.order import IDLE
 from monitor.reference import Reference, decode
+from monitor.rerun import version_in
 from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream import tables, topics
 from monitor.stream.score import GroupState
-from monitor.stream.versions import version_in
 from tests.torture.compare import End
 
 _STAGES = (topics.EVENTS, topics.KEYED, topics.FEATURES)

@@ -1,0 +1,9 @@
+"""A span of time as evidence: what was looked up, by which rules it was judged, what was known, which alerts were raised."""
+
+
+class Unusable(Exception):
+    """A rerun or an export cannot be done; the message says what is wrong and what to do."""
+
+
+class Damaged(Exception):
+    """A file of an export that is not what an export writes; the message says which, and where."""
