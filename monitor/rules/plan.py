@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from monitor.rules.model import Correlation, Group, Lookup
 from monitor.rules.values import brief, text_of
@@ -26,12 +26,35 @@ class NotTogether(Exception):
     """A rule cannot be part of another, as its lookups are not all under the other's key."""
 
 
-class Step(NamedTuple):
-    """One correlation as it runs under one key."""
+class Step:
+    """One correlation as it runs under keys of certain fields, with all that depends on the rule alone."""
 
-    rule: Correlation
-    #: Positions in ``rules`` that matter to it, by the id of what matched.
-    positions: Mapping[str, int]
+    __slots__ = ("is_told", "name", "others", "positions", "rule")
+
+    def __init__(self, rule: Correlation, fields: Fields) -> None:
+        self.rule = rule
+        #: Positions in ``rules`` that matter to it, by the id of what matched.
+        self.positions: Mapping[str, int] = {name: n for n, name in enumerate(rule.rules)}
+        #: What its windows' names begin with, and the fields that the key does not say already.
+        self.name = rule.fingerprint
+        self.others = () if rule.peer is not None else tuple(name for name in rule.group_by if name not in fields)
+        #: Whether it alerts under these keys; under others it is only a part.
+        self.is_told = rule.alerts and fields_of(rule) == fields
+
+    def window_of(self, lookup: Lookup) -> str | None:
+        """The name of the window that a match belongs to, for a rule without aliases; ``None`` when a field is missing."""
+        for name in self.rule.group_by:
+            if lookup.get(name) is None:
+                return None
+        if not self.others:
+            return self.name
+        return self.window_named([text_of_group(lookup[name]) for name in self.others])
+
+    def window_named(self, values: list[str]) -> str:
+        """The name of a window from the values of the group's fields that are not in the key."""
+        if len(values) > 1:
+            values = [value.replace("\x1a", "\x1a\x1a").replace("\x1f", "\x1as") for value in values]
+        return "\x1f".join((self.name, *values))
 
 
 class Plan:
@@ -39,13 +62,41 @@ class Plan:
 
     def __init__(self, fields: Fields, rules: Sequence[Correlation]) -> None:
         self.fields = fields
-        self.steps = tuple(Step(rule, {name: n for n, name in enumerate(rule.rules)}) for rule in rules)
+        self.steps = tuple(Step(rule, fields) for rule in rules)
         above: defaultdict[str, list[int]] = defaultdict(list)
         for number, step in enumerate(self.steps):
             for name in step.positions:
                 above[name].append(number)
         #: Which steps a match of a rule feeds, by the rule's id.
         self.above = dict(above)
+
+    def groups(
+        self, step: Step, key: str, names: Sequence[str], lookup: Lookup
+    ) -> list[tuple[str, str, tuple[int, ...]]]:
+        """The windows that matches of rules belong to (one, unless aliases tell them apart): of each the rule that tells the
+        group, the name, and the positions that matched."""
+        is_of_actor, rule, positions = self.fields == ACTOR_FIELDS, step.rule, step.positions
+        if not rule.aliases:
+            window = step.window_of(lookup)
+            if window is None or not (is_of_actor or self.key_of(rule, names[0], lookup) == key):
+                return []
+            if len(names) == 1:
+                return [(names[0], window, (positions[names[0]],))]
+            return [(names[0], window, tuple(sorted({positions[name] for name in names})))]
+        found: dict[Group, list[str]] = {}
+        for name in names:
+            if is_of_actor or self.key_of(rule, name, lookup) == key:
+                group = group_values(rule, lookup, name)
+                if group is not None:
+                    found.setdefault(group, []).append(name)
+        return [
+            (
+                of[0],
+                step.window_named([value for name, value in group if name in step.others]),
+                tuple(sorted({positions[name] for name in of})),
+            )
+            for group, of in found.items()
+        ]
 
     def key_of(self, rule: Correlation, base: str, lookup: Lookup) -> str | None:
         """The key under which a match of ``base`` matters to ``rule``; ``None`` when the lookup lacks a field of it."""

@@ -166,11 +166,11 @@ class RuleSet:
             if step.rule.type == "anomaly":
                 anomalies.append(step.rule.id)
                 continue
-            for group, positions in _by_group(plan, step.rule, step.positions, key, names, lookup):
-                firing = self._observe(plan, step.rule, group, positions, lookup, state, src)
+            for base, window, positions in plan.groups(step, key, names, lookup):
+                firing = self._observe(step.rule, base, window, positions, lookup, state, src)
                 if firing is None:
                     continue
-                if step.rule.alerts and fields_of(step.rule) == plan.fields:
+                if step.is_told:
                     firings.append(firing)
                 for number in plan.above.get(step.rule.id, ()):
                     if number not in hits:
@@ -181,37 +181,39 @@ class RuleSet:
 
     def _observe(
         self,
-        plan: Plan,
         rule: Correlation,
-        group: Group,
+        base: str,
+        name: str,
         positions: tuple[int, ...],
         lookup: Lookup,
         state: Windows,
         src: int,
     ) -> Firing | None:
-        kind, name = KINDS[rule.type], _window_name(plan, rule, group)
-        window = state.windows.get(name)
+        """Count a lookup in the window of a name; ``base`` is a rule that matched, by which the window's group is told."""
+        kind, window = KINDS[rule.type], state.windows.get(name)
         if window is None:
             window = state.windows[name] = kind.start(rule)
-        if isinstance(kind, Absence) and 0 in positions and len(state.waiting) >= MAX_WAITING:
-            positions = positions[1:]  # it may still follow another
-        hushed = False
-        for hit in kind.observe(rule, window, lookup, positions):
-            if hit.quiet:
-                hushed = True
-                continue
-            if rule.grace_ms and self._must_wait(lookup, state):
-                self._wait(rule, group, lookup, state, src, name, hit)
-                return None
+        begins = kind.waits and 0 in positions
+        if begins and len(state.waiting) >= MAX_WAITING:
+            positions, begins = positions[1:], False  # it may still follow another
+        hit = kind.observe(rule, window, lookup, positions)
+        if hit is None:
+            if begins:
+                self._await_end(rule, group_values(rule, lookup, base) or (), lookup, state, src, name)
+            return None
+        group = group_values(rule, lookup, base) or ()
+        if hit.quiet:
+            if rule.suppress_ms:
+                kind.hush(rule, window, group)
+        elif rule.grace_ms and self._must_wait(lookup, state):
+            self._wait(rule, group, lookup, state, src, name, hit)
+        else:
             return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
-        if hushed and rule.suppress_ms:
-            kind.hush(rule, window, group)
-        if isinstance(kind, Absence) and 0 in positions:
-            slim, ts = self._slim(lookup), lookup["ts"]
-            state.waiting.append(
-                Waiting(kind.due(rule, lookup), src, name, list(group), slim, [], 1, ts, "", self.version)
-            )
         return None
+
+    def _await_end(self, rule: Correlation, group: Group, lookup: Lookup, state: Windows, src: int, name: str) -> None:
+        due, slim, ts = Absence.due(rule, lookup), self._slim(lookup), lookup["ts"]
+        state.waiting.append(Waiting(due, src, name, list(group), slim, [], 1, ts, "", self.version))
 
     @staticmethod
     def _must_wait(lookup: Lookup, state: Windows) -> bool:
@@ -324,30 +326,6 @@ def _decide_correlation(
         return None
     hit = hit if hit.inside else hit._replace(inside=[entry_of(lookup, None)])
     return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
-
-
-def _by_group(
-    plan: Plan, rule: Correlation, positions: Mapping[str, int], key: str, names: Sequence[str], lookup: Lookup
-) -> list[tuple[Group, tuple[int, ...]]]:
-    """The groups that a lookup belongs to (one, unless aliases tell matches apart), with the positions that matched."""
-    found: dict[Group, set[int]] = {}
-    for name in names:
-        if plan.fields != ACTOR_FIELDS and plan.key_of(rule, name, lookup) != key:
-            continue
-        group = group_values(rule, lookup, name)
-        if group is not None:
-            found.setdefault(group, set()).add(positions[name])
-    return [(group, tuple(sorted(found[group]))) for group in found]
-
-
-def _window_name(plan: Plan, rule: Correlation, group: Group) -> str:
-    """The name of a group's window under its key: what the key says already is left out."""
-    if rule.peer is not None:
-        return rule.fingerprint
-    rest = [value for name, value in group if name not in plan.fields]
-    if len(rest) > 1:
-        rest = [value.replace("\x1a", "\x1a\x1a").replace("\x1f", "\x1as") for value in rest]
-    return "\x1f".join((rule.fingerprint, *rest))
 
 
 def _short(value: Any) -> Any:
