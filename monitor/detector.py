@@ -11,7 +11,7 @@ import msgspec
 from monitor import alerts
 from monitor.model.features import FeatureState, observe, upgrade
 from monitor.rules import RuleSet, State, Waiting
-from monitor.rules.ruleset import Explained, first_due
+from monitor.rules.ruleset import Explained, first_due, is_any_due
 
 STATE_VERSION: Final = 3
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
@@ -142,7 +142,8 @@ class Detector:
         if ts < state.newest - ALLOWED_LATENESS_MS:
             late = self.rules.evaluate_late(lookup) if is_actor else []
             return Outcome("late", due + [alerts.from_firing(firing, self.rules.version) for firing in late])
-        state.newest = max(state.newest, ts)
+        if ts > state.newest:
+            state.newest = ts
         firings, anomalies = self.rules.evaluate(key, lookup, state, src if is_actor else JOINED)
         features = observe(state.features, lookup) if is_actor and self._with_features else None
         made = [alerts.from_firing(firing, self.rules.version) for firing in firings]
@@ -150,9 +151,9 @@ class Detector:
 
     def advance(self, key: str, state: KeyState, src: int, reached: int) -> list[alerts.Alert]:
         """Decide what has waited in ``state`` until the event time ``reached`` of the source ``src``."""
-        if not state.waiting:
-            return []
         own = src if key.startswith("actor/") else JOINED
+        if not is_any_due(state, own, reached):
+            return []
         made: list[alerts.Alert] = []
         # What is decided leads to nothing under a version that nothing waited under before.
         known = self._known(state)

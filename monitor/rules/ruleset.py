@@ -280,6 +280,14 @@ def is_due(waiting: Waiting, src: int, reached: int) -> bool:
     return waiting.src == src and waiting.due < reached
 
 
+def is_any_due(state: Windows, src: int, reached: int) -> bool:
+    """Whether anything that waits can be decided."""
+    for waiting in state.waiting:  # noqa: SIM110 (a generator would cost twice the time)
+        if waiting.due < reached and waiting.src == src:
+            return True
+    return False
+
+
 def _alone(rule: Detection, lookup: Lookup, state: Windows) -> list[Firing]:
     """The alert of a detection by itself, unless one about the same actor keeps it quiet."""
     if not rule.suppress_ms:

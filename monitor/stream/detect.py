@@ -128,9 +128,10 @@ class Detect:
         place = lookup.pop("@")
         reached, src, off, received, version = place
         state = self._state(key, written)
+        last = state.waiting[-1] if state.waiting else None
         outcome = self._detector_of(version).step(key, state, lookup, src, off, reached)
-        if state.waiting:
-            # At once: the tick that it waits for may be in this very chunk.
+        if state.waiting and state.waiting[-1] is not last:
+            # At once: the tick that it waits for may be in this very chunk. What begins to wait is always the last.
             self._note_waiting(key, state)
         self._write_alerts(outcome.alerts, received, written)
         if key.startswith("actor/"):
