@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor import alerts
-from monitor.model.features import FeatureState, observe, upgrade
+from monitor.model.features import FeatureState, measure, upgrade
 from monitor.rules import RuleSet, State, Waiting
 from monitor.rules.ruleset import Explained, first_due, is_any_due
 
@@ -54,12 +54,12 @@ class _First(msgspec.Struct, array_like=True):
 class Outcome(msgspec.Struct):
     """What one lookup led to. ``fate`` is ``counted``, ``late``, ``duplicate`` or ``repeated`` (redelivered by Kafka).
 
-    ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.
+    ``features`` is the vector in the order of ``FEATURES``; ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.
     """
 
     fate: str
     alerts: list[alerts.Alert] = []
-    features: dict[str, float] | None = None
+    features: list[float] | None = None
     anomalies: list[str] = []
 
 
@@ -145,7 +145,7 @@ class Detector:
         if ts > state.newest:
             state.newest = ts
         firings, anomalies = self.rules.evaluate(key, lookup, state, src if is_actor else JOINED)
-        features = observe(state.features, lookup) if is_actor and self._with_features else None
+        features = measure(state.features, lookup) if is_actor and self._with_features else None
         made = [alerts.from_firing(firing, self.rules.version) for firing in firings]
         return Outcome("counted", due + made, features, anomalies)
 

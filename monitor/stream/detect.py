@@ -9,7 +9,6 @@ import orjson
 
 from monitor import alerts
 from monitor.detector import JOINED, BadState, Detector, KeyState, is_waiting, load_state, peer_group_of, save_state
-from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
 from monitor.stream.due import Due
@@ -139,8 +138,7 @@ class Detect:
         if outcome.features is not None:
             group = peer_group_of(lookup)
             slim = {name: lookup[name] for name in _SLIM if lookup.get(name) is not None}
-            vector = [outcome.features[name] for name in MODEL_FEATURES]
-            value = orjson.dumps((self.partition, place, slim, vector, outcome.anomalies))
+            value = orjson.dumps((self.partition, place, slim, outcome.features, outcome.anomalies))
             written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
 
     def _state(self, key: str, written: Written) -> KeyState:
