@@ -29,7 +29,7 @@ class BadState(Exception):
     """Saved state that this version cannot read."""
 
 
-class KeyState(msgspec.Struct, array_like=True):
+class KeyState(msgspec.Struct, array_like=True, gc=False):
     """Everything kept about one key. ``at`` is the last offset counted of each source partition (promise 1)."""
 
     at: dict[int, int] = {}
@@ -51,7 +51,7 @@ class _First(msgspec.Struct, array_like=True):
     features: FeatureState
 
 
-class Outcome(msgspec.Struct):
+class Outcome(msgspec.Struct, gc=False):
     """What one lookup led to. ``fate`` is ``counted``, ``late``, ``duplicate`` or ``repeated`` (redelivered by Kafka).
 
     ``features`` is the vector in the order of ``FEATURES``; ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.

@@ -66,7 +66,7 @@ _SHARES: Final[tuple[str, ...]] = (
 _HOUR_AT: Final = FEATURES.index("odd_hour") - FEATURES.index(_SHARES[0])
 
 
-class FeatureState(msgspec.Struct, array_like=True):
+class FeatureState(msgspec.Struct, array_like=True, gc=False):
     """What is kept of one actor, 300 to 700 bytes. ``shares`` are in the order of :data:`_SHARES`.
 
     ``awaited`` are the subjects (CRC-32) of unexplained lookups without a sequel so far, and ``since`` their times.

@@ -20,6 +20,8 @@ Fields = tuple[str, ...]
 ACTOR_FIELDS: Final[Fields] = (ACTOR,)
 #: How deep correlations of correlations may go.
 MAX_DEPTH: Final = 8
+#: Of so many sets of rules that matched together a plan remembers which steps they feed.
+_MAX_FED: Final = 4096
 
 
 class NotTogether(Exception):
@@ -29,12 +31,14 @@ class NotTogether(Exception):
 class Step:
     """One correlation as it runs under keys of certain fields, with all that depends on the rule alone."""
 
-    __slots__ = ("is_told", "name", "others", "positions", "rule")
+    __slots__ = ("alone", "is_told", "name", "others", "positions", "rule")
 
     def __init__(self, rule: Correlation, fields: Fields) -> None:
         self.rule = rule
         #: Positions in ``rules`` that matter to it, by the id of what matched.
         self.positions: Mapping[str, int] = {name: n for n, name in enumerate(rule.rules)}
+        #: The positions when it is one rule alone that matched.
+        self.alone = {name: (n,) for name, n in self.positions.items()}
         #: What its windows' names begin with, and the fields that the key does not say already.
         self.name = rule.fingerprint
         self.others = () if rule.peer is not None else tuple(name for name in rule.group_by if name not in fields)
@@ -46,11 +50,9 @@ class Step:
         for name in self.rule.group_by:
             if lookup.get(name) is None:
                 return None
-        if not self.others:
-            return self.name
-        return self.window_named([text_of_group(lookup[name]) for name in self.others])
+        return self.named([text_of_group(lookup[name]) for name in self.others]) if self.others else self.name
 
-    def window_named(self, values: list[str]) -> str:
+    def named(self, values: list[str]) -> str:
         """The name of a window from the values of the group's fields that are not in the key."""
         if len(values) > 1:
             values = [value.replace("\x1a", "\x1a\x1a").replace("\x1f", "\x1as") for value in values]
@@ -69,9 +71,26 @@ class Plan:
                 above[name].append(number)
         #: Which steps a match of a rule feeds, by the rule's id.
         self.above = dict(above)
+        self._fed: dict[tuple[str, ...], tuple[list[int], dict[int, tuple[str, ...]]]] = {}
 
-    def groups(
-        self, step: Step, key: str, names: Sequence[str], lookup: Lookup
+    def fed_by(self, matched: tuple[str, ...]) -> tuple[list[int], dict[int, tuple[str, ...]]]:
+        """The steps that rules which matched together feed, in order, and which of the rules feed each. Not to be changed.
+
+        It is kept, as the same few rules match together again and again.
+        """
+        known = self._fed.get(matched)
+        if known is None:
+            found: defaultdict[int, list[str]] = defaultdict(list)
+            for name in matched:
+                for number in self.above.get(name, ()):
+                    found[number].append(name)
+            if len(self._fed) >= _MAX_FED:
+                self._fed.clear()
+            known = self._fed[matched] = sorted(found), {number: tuple(names) for number, names in found.items()}
+        return known
+
+    def windows_of(
+        self, step: Step, key: str, names: tuple[str, ...], lookup: Lookup
     ) -> list[tuple[str, str, tuple[int, ...]]]:
         """The windows that matches of rules belong to (one, unless aliases tell them apart): of each the rule that tells the
         group, the name, and the positions that matched."""
@@ -80,9 +99,7 @@ class Plan:
             window = step.window_of(lookup)
             if window is None or not (is_of_actor or self.key_of(rule, names[0], lookup) == key):
                 return []
-            if len(names) == 1:
-                return [(names[0], window, (positions[names[0]],))]
-            return [(names[0], window, tuple(sorted({positions[name] for name in names})))]
+            return [(names[0], window, step.alone[names[0]] if len(names) == 1 else _positions(positions, names))]
         found: dict[Group, list[str]] = {}
         for name in names:
             if is_of_actor or self.key_of(rule, name, lookup) == key:
@@ -90,11 +107,7 @@ class Plan:
                 if group is not None:
                     found.setdefault(group, []).append(name)
         return [
-            (
-                of[0],
-                step.window_named([value for name, value in group if name in step.others]),
-                tuple(sorted({positions[name] for name in of})),
-            )
+            (of[0], step.named([value for name, value in group if name in step.others]), _positions(positions, of))
             for group, of in found.items()
         ]
 
@@ -107,6 +120,10 @@ class Plan:
                 return None
             values.append(text_of_group(value))
         return key_of(self.fields, values)
+
+
+def _positions(positions: Mapping[str, int], names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(sorted({positions[name] for name in names}))
 
 
 def key_of(fields: Fields, values: Sequence[str]) -> str:

@@ -119,7 +119,7 @@ class RuleSet:
                     firings += _alone(rule, lookup, state)
         if lookup.get("act.folded"):
             return firings, []
-        names = [match.id for match in matches]
+        names = tuple([match.id for match in matches])
         for plan in (self._of_actor,) if is_actor else self._joined:
             firings += self._run(plan, key, names, lookup, state, src, anomalies)
         keep_within(state.windows, state.waiting, self._by_print, lookup)
@@ -148,35 +148,34 @@ class RuleSet:
         self,
         plan: Plan,
         key: str,
-        matched: Sequence[str],
+        matched: tuple[str, ...],
         lookup: Lookup,
         state: Windows,
         src: int,
         anomalies: list[str],
     ) -> list[Firing]:
         """Feed what matched to the steps above it, and what fires of those to the steps above them."""
-        hits: dict[int, list[str]] = {}
-        for name in matched:
-            for number in plan.above.get(name, ()):
-                hits.setdefault(number, []).append(name)
-        queue, at, firings = sorted(hits), 0, []
+        queue, hits = plan.fed_by(matched)
+        at, firings = 0, []
         while at < len(queue):
             step, names = plan.steps[queue[at]], hits[queue[at]]
             at += 1
             if step.rule.type == "anomaly":
                 anomalies.append(step.rule.id)
                 continue
-            for base, window, positions in plan.groups(step, key, names, lookup):
+            for base, window, positions in plan.windows_of(step, key, names, lookup):
                 firing = self._observe(step.rule, base, window, positions, lookup, state, src)
                 if firing is None:
                     continue
                 if step.is_told:
                     firings.append(firing)
-                for number in plan.above.get(step.rule.id, ()):
-                    if number not in hits:
-                        hits[number] = []
-                        insort(queue, number, lo=at)
-                    hits[number].append(step.rule.id)
+                feeds = plan.above.get(step.rule.id)
+                if feeds:
+                    queue, hits = queue.copy(), hits.copy()
+                    for number in feeds:
+                        if number not in hits:
+                            insort(queue, number, lo=at)
+                        hits[number] = (*hits.get(number, ()), step.rule.id)
         return firings
 
     def _observe(
@@ -251,7 +250,7 @@ class RuleSet:
         above = [
             each
             for plan in ((self._of_actor,) if key.startswith("actor/") else self._joined)
-            for each in self._run(plan, key, [rule.id], lookup, state, src, [])
+            for each in self._run(plan, key, (rule.id,), lookup, state, src, [])
         ]
         return [firing, *above] if rule.alerts and key_is_of(fields_of(rule), key) else above
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -15,8 +16,9 @@ from monitor.stream.due import Due
 from monitor.stream.tables import Table
 from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of
 
-#: What the alert of a model needs of a lookup.
-_SLIM = ("id", "time", "ts", "system", "actor.id", "subject.id")
+#: What the alert of a model needs of a lookup, besides the subject: every lookup has it.
+_SLIM = ("id", "time", "ts", "system", "actor.id")
+_slim_of = itemgetter(*_SLIM)
 
 
 class Chunk:
@@ -137,7 +139,7 @@ class Detect:
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1
         if outcome.features is not None:
             group = peer_group_of(lookup)
-            slim = {name: lookup[name] for name in _SLIM if lookup.get(name) is not None}
+            slim = _slim(lookup)
             value = orjson.dumps((self.partition, place, slim, outcome.features, outcome.anomalies))
             written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
 
@@ -152,6 +154,14 @@ class Detect:
                 state = KeyState()
             self._states[key] = state
         return state
+
+
+def _slim(lookup: dict[str, Any]) -> dict[str, Any]:
+    slim = dict(zip(_SLIM, _slim_of(lookup), strict=True))
+    subject = lookup.get("subject.id")
+    if subject is not None:
+        slim["subject.id"] = subject
+    return slim
 
 
 def alert_out(alert: alerts.Alert, partitions: int, timestamp: int) -> Out:

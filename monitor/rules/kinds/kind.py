@@ -269,13 +269,15 @@ def entry_of(lookup: Lookup, value: Any) -> Entry:
 
 def values_of(rule: Correlation, lookup: Lookup) -> str | None:
     """The lookup's values of the rule's fields as one text; ``None`` when one is missing. A list is one value."""
-    parts = []
-    for name in rule.fields:
-        found = lookup.get(name)
-        if found is None:
-            return None
-        parts.append(brief("|".join(map(key_of, found)) if type(found) is list else key_of(found)))
-    return parts[0] if len(parts) == 1 else "\x1f".join(parts)
+    if len(rule.fields) == 1:  # as nearly always
+        found = lookup.get(rule.fields[0])
+        return None if found is None else _text_of(found)
+    values = [lookup.get(name) for name in rule.fields]
+    return None if None in values else "\x1f".join(map(_text_of, values))
+
+
+def _text_of(value: Any) -> str:
+    return brief("|".join(map(key_of, value)) if type(value) is list else key_of(value))
 
 
 def mark_of(text: str) -> int:
