@@ -82,6 +82,8 @@ class RuleSet:
         if not self._joined or lookup.get("act.folded"):
             return []
         matched = self._joining.matches(lookup)
+        if not matched:
+            return []
         keys = {
             plan.key_of(plan.steps[number].rule, match.id, lookup)
             for plan in self._joined
