@@ -28,17 +28,21 @@ class NotTogether(Exception):
     """A rule cannot be part of another, as its lookups are not all under the other's key."""
 
 
+#: A window that matches count in: the rule that tells the group, the window's name, and the positions that matched.
+Target = tuple[str, str, tuple[int, ...]]
+#: The rules that feed a step, and the windows they count in where those are known without the lookup.
+Fed = tuple[tuple[str, ...], list[Target] | None]
+
+
 class Step:
     """One correlation as it runs under keys of certain fields, with all that depends on the rule alone."""
 
-    __slots__ = ("alone", "is_told", "name", "others", "positions", "rule")
+    __slots__ = ("is_told", "name", "others", "positions", "rule")
 
     def __init__(self, rule: Correlation, fields: Fields) -> None:
         self.rule = rule
         #: Positions in ``rules`` that matter to it, by the id of what matched.
         self.positions: Mapping[str, int] = {name: n for n, name in enumerate(rule.rules)}
-        #: The positions when it is one rule alone that matched.
-        self.alone = {name: (n,) for name, n in self.positions.items()}
         #: What its windows' names begin with, and the fields that the key does not say already.
         self.name = rule.fingerprint
         self.others = () if rule.peer is not None else tuple(name for name in rule.group_by if name not in fields)
@@ -71,10 +75,10 @@ class Plan:
                 above[name].append(number)
         #: Which steps a match of a rule feeds, by the rule's id.
         self.above = dict(above)
-        self._fed: dict[tuple[str, ...], tuple[list[int], dict[int, tuple[str, ...]]]] = {}
+        self._fed: dict[tuple[str, ...], tuple[list[int], dict[int, Fed]]] = {}
 
-    def fed_by(self, matched: tuple[str, ...]) -> tuple[list[int], dict[int, tuple[str, ...]]]:
-        """The steps that rules which matched together feed, in order, and which of the rules feed each. Not to be changed.
+    def fed_by(self, matched: tuple[str, ...]) -> tuple[list[int], dict[int, Fed]]:
+        """The steps that rules which matched together feed, in order, and by which of the rules. Not to be changed.
 
         It is kept, as the same few rules match together again and again.
         """
@@ -86,20 +90,24 @@ class Plan:
                     found[number].append(name)
             if len(self._fed) >= _MAX_FED:
                 self._fed.clear()
-            known = self._fed[matched] = sorted(found), {number: tuple(names) for number, names in found.items()}
+            hits = {number: (tuple(names), self._always(self.steps[number], names)) for number, names in found.items()}
+            known = self._fed[matched] = sorted(found), hits
         return known
 
-    def windows_of(
-        self, step: Step, key: str, names: tuple[str, ...], lookup: Lookup
-    ) -> list[tuple[str, str, tuple[int, ...]]]:
-        """The windows that matches of rules belong to (one, unless aliases tell them apart): of each the rule that tells the
-        group, the name, and the positions that matched."""
+    def _always(self, step: Step, names: Sequence[str]) -> list[Target] | None:
+        """Where matches count whatever the lookup is: every lookup of an actor's key has the actor's id."""
+        if self.fields == step.rule.group_by == ACTOR_FIELDS and not step.rule.aliases and step.rule.peer is None:
+            return [(names[0], step.name, _positions(step.positions, names))]
+        return None
+
+    def windows_of(self, step: Step, key: str, names: Sequence[str], lookup: Lookup) -> list[Target]:
+        """The windows that matches of rules belong to: one, unless aliases tell them apart."""
         is_of_actor, rule, positions = self.fields == ACTOR_FIELDS, step.rule, step.positions
         if not rule.aliases:
             window = step.window_of(lookup)
             if window is None or not (is_of_actor or self.key_of(rule, names[0], lookup) == key):
                 return []
-            return [(names[0], window, step.alone[names[0]] if len(names) == 1 else _positions(positions, names))]
+            return [(names[0], window, _positions(positions, names))]
         found: dict[Group, list[str]] = {}
         for name in names:
             if is_of_actor or self.key_of(rule, name, lookup) == key:

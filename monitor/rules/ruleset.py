@@ -160,12 +160,14 @@ class RuleSet:
         queue, hits = plan.fed_by(matched)
         at, firings = 0, []
         while at < len(queue):
-            step, names = plan.steps[queue[at]], hits[queue[at]]
+            step, (names, targets) = plan.steps[queue[at]], hits[queue[at]]
             at += 1
             if step.rule.type == "anomaly":
                 anomalies.append(step.rule.id)
                 continue
-            for base, window, positions in plan.windows_of(step, key, names, lookup):
+            if targets is None:
+                targets = plan.windows_of(step, key, names, lookup)
+            for base, window, positions in targets:
                 firing = self._observe(step.rule, base, window, positions, lookup, state, src)
                 if firing is None:
                     continue
@@ -177,7 +179,7 @@ class RuleSet:
                     for number in feeds:
                         if number not in hits:
                             insort(queue, number, lo=at)
-                        hits[number] = (*hits.get(number, ()), step.rule.id)
+                        hits[number] = ((*hits[number][0], step.rule.id) if number in hits else (step.rule.id,)), None
         return firings
 
     def _observe(
