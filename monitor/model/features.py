@@ -16,9 +16,10 @@ import msgspec
 _MINUTE: Final = 60_000.0
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
-#: The decayed counts by position: their spans, in milliseconds, and the count at which each feature is one half.
-_RATES: Final = ((0, 10 * _MINUTE, 20.0), (1, _HOUR, 40.0), (2, _DAY, 120.0))
-_LONG: Final = 30 * _DAY
+_TEN_MINUTES: Final = 10 * _MINUTE
+_MONTH: Final = 30 * _DAY
+#: The counts within ten minutes, an hour and a day at which their features are one half.
+_HALF_10M, _HALF_1H, _HALF_1D = 20.0, 40.0, 120.0
 #: Shares are means over about this many of the actor's last lookups.
 _MEMORY: Final = 40
 _SUBJECTS: Final = 24
@@ -116,14 +117,15 @@ def _rates(state: FeatureState, ts: int) -> list[float]:
     if ts > state.last:
         passed = ts - state.last if state.last else 0
         state.last = ts
-    vector, counts, exp = [], state.counts, math.exp
-    for position, span, half in _RATES:
-        count = counts[position] = counts[position] * exp(-passed / span) + 1.0
-        vector.append(count / (count + half))
-    counts[3] = counts[3] * exp(-passed / _LONG) + 1.0
-    usual = counts[3] / 30.0 + 5.0
-    vector.append(counts[2] / (counts[2] + 2.0 * usual))
-    return vector
+    exp = math.exp
+    brief, short, day, month = state.counts
+    brief = brief * exp(-passed / _TEN_MINUTES) + 1.0
+    short = short * exp(-passed / _HOUR) + 1.0
+    day = day * exp(-passed / _DAY) + 1.0
+    month = month * exp(-passed / _MONTH) + 1.0
+    state.counts = [brief, short, day, month]
+    usual = month / 30.0 + 5.0
+    return [brief / (brief + _HALF_10M), short / (short + _HALF_1H), day / (day + _HALF_1D), day / (day + 2.0 * usual)]
 
 
 def _indicators(state: FeatureState, lookup: Mapping[str, Any], subject: int | None) -> tuple[bool | None, ...]:

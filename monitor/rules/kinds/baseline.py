@@ -171,9 +171,9 @@ class Share(Kind):
     def observe(self, rule: Correlation, state: Slots, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
         if 1 not in hits:
             return None
-        ts, newest = lookup["ts"], state.newest
-        slot, before = slot_of(rule, ts, SHARE_SLOTS), oldest_slot(rule, newest, SHARE_SLOTS)
-        if ts < newest and slot <= slot_of(rule, newest, SHARE_SLOTS) - SHARE_SLOTS:
+        ts, newest, width = lookup["ts"], state.newest, -(-rule.span_ms // SHARE_SLOTS)
+        slot = ts // width
+        if ts < newest and slot <= newest // width - SHARE_SLOTS:
             return None
         counts = state.slots.get(slot)
         if counts is None:
@@ -181,8 +181,10 @@ class Share(Kind):
         counts[1] += 1
         if ts > newest:
             state.newest = ts
-            oldest = oldest_slot(rule, ts, SHARE_SLOTS)
-            if oldest > before:  # else what is too old has gone already
+            if (ts - rule.grace_ms) // width > (
+                newest - rule.grace_ms
+            ) // width:  # else what is too old has gone already
+                oldest = oldest_slot(rule, ts, SHARE_SLOTS)
                 for old in [each for each in state.slots if each < oldest]:
                     del state.slots[old]
         if 0 not in hits:

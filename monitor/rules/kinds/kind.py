@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from monitor.rules.model import Correlation, Lookup
 from monitor.rules.state import Entry, Log, Slots, State, Values, Waiting
-from monitor.rules.values import COMPARE, brief, key_of
+from monitor.rules.values import COMPARE, MAX_VALUE, brief, key_of
 from monitor.rules.windows import (
     TS,
     Window,
@@ -271,6 +271,8 @@ def values_of(rule: Correlation, lookup: Lookup) -> str | None:
     """The lookup's values of the rule's fields as one text; ``None`` when one is missing. A list is one value."""
     if len(rule.fields) == 1:  # as nearly always
         found = lookup.get(rule.fields[0])
+        if type(found) is str and len(found) <= MAX_VALUE and found.isascii():
+            return found.lower()
         return None if found is None else _text_of(found)
     values = [lookup.get(name) for name in rule.fields]
     return None if None in values else "\x1f".join(map(_text_of, values))
