@@ -131,7 +131,7 @@ class Detector:
         """
         if off <= state.at.get(src, -1):
             return Outcome("repeated")
-        due = self.advance(key, state, src, reached) if reached is not None else []
+        due = self.advance(key, state, src, reached) if state.waiting and reached is not None else []
         state.at[src] = off
         fingerprint = fingerprint_of(lookup)
         if _is_remembered(state.fingerprints, fingerprint):
@@ -146,8 +146,8 @@ class Detector:
             state.newest = ts
         firings, anomalies = self.rules.evaluate(key, lookup, state, src if is_actor else JOINED)
         features = measure(state.features, lookup) if is_actor and self._with_features else None
-        made = [alerts.from_firing(firing, self.rules.version) for firing in firings]
-        return Outcome("counted", due + made, features, anomalies)
+        due += [alerts.from_firing(firing, self.rules.version) for firing in firings]
+        return Outcome("counted", due, features, anomalies)
 
     def advance(self, key: str, state: KeyState, src: int, reached: int) -> list[alerts.Alert]:
         """Decide what has waited in ``state`` until the event time ``reached`` of the source ``src``."""

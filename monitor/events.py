@@ -362,7 +362,8 @@ def _check_values(lookup: dict[str, Any]) -> None:
         raise BadEvent("wrong-field", f"action is not one of {' '.join(sorted(ACTIONS))}")
     if not 0 <= (lookup.get("results") or 0) <= MAX_RESULTS:
         raise _wrong_kind("results")
-    if not all(type(field) is str for field in lookup.get("query.fields") or ()):
+    fields = lookup.get("query.fields")
+    if fields and not all(type(field) is str for field in fields):
         raise _wrong_kind("query.fields")
 
 

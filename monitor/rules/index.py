@@ -169,11 +169,14 @@ class WitnessIndex:
 
     def matches(self, lookup: Lookup) -> list[Detection]:
         """The detections that match ``lookup``."""
+        buckets = self._first.buckets(lookup)
+        if not self._always and len(buckets) == 1 and buckets[0].behind is None:  # as most often
+            return [detection for _, detection, _ in buckets[0].asked if detection.predicate(lookup)]
         found = [(number, detection) for number, detection, _ in self._always if detection.predicate(lookup)]
         asked: set[int] = set()
         levels = [self._first]
         for level in levels:
-            for bucket in level.buckets(lookup):
+            for bucket in buckets if level is self._first else level.buckets(lookup):
                 if bucket.behind is not None and bucket.behind not in levels:
                     levels.append(bucket.behind)
                 for number, detection, _ in bucket.asked:

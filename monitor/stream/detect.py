@@ -128,13 +128,14 @@ class Detect:
     def _count(self, key: str, lookup: dict[str, Any], written: Written) -> None:
         place = lookup.pop("@")
         reached, src, off, received, version = place
-        state = self._state(key, written)
+        state = self._states.get(key) or self._state(key, written)
         last = state.waiting[-1] if state.waiting else None
         outcome = self._detector_of(version).step(key, state, lookup, src, off, reached)
         if state.waiting and state.waiting[-1] is not last:
             # At once: the tick that it waits for may be in this very chunk. What begins to wait is always the last.
             self._note_waiting(key, state)
-        self._write_alerts(outcome.alerts, received, written)
+        if outcome.alerts:
+            self._write_alerts(outcome.alerts, received, written)
         if key.startswith("actor/"):
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1
         if outcome.features is not None:
