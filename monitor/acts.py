@@ -95,9 +95,8 @@ class Acts:
     def _begin(lookup: dict[str, Any], terminal: str, subject: str, about: About, reached: int) -> Act:
         explained = NONE not in lookup.get("explanation", (NONE,))
         strength = float(lookup.get("explanation.strength", 1.0)) if explained else 0.0
-        act = Act(lookup["id"], lookup["ts"], lookup["ts"], terminal, [], [], strength, reached)
-        _join(act, subject, about, lookup["ts"], reached)
-        return act
+        near = [name for name in (about.owner, about.address) if name is not None]
+        return Act(lookup["id"], lookup["ts"], lookup["ts"], terminal, [subject], near, strength, reached)
 
     def _forget(self, reached: int) -> None:
         """Acts that nothing can join any more, not even late."""

@@ -51,7 +51,7 @@ class Backtest:
         self._reached = [0] * partitions
         self._next = [0] * partitions
         self._joined: Merger[tuple[str, dict[str, Any], Detector]] = Merger((src,) for src in range(partitions))
-        self._scored: Merger[tuple[str, dict[str, Any], dict[str, float], list[str], RuleSet]] = Merger(
+        self._scored: Merger[tuple[str, dict[str, Any], list[float], list[str], RuleSet]] = Merger(
             (src,) for src in range(partitions)
         )
 

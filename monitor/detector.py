@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from monitor import alerts
-from monitor.model.features import FeatureState, observe, upgrade
+from monitor.model.features import FeatureState, measure, upgrade
 from monitor.rules import RuleSet, State, Waiting
-from monitor.rules.ruleset import Explained, first_due
+from monitor.rules.ruleset import Explained, first_due, is_any_due
 
 STATE_VERSION: Final = 3
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
@@ -31,7 +31,7 @@ class BadState(Exception):
     """Saved state that this version cannot read."""
 
 
-class KeyState(msgspec.Struct, array_like=True):
+class KeyState(msgspec.Struct, array_like=True, gc=False):
     """Everything kept about one key. ``at`` is the last offset counted of each source partition (promise 1)."""
 
     at: dict[int, int] = {}
@@ -53,15 +53,15 @@ class _First(msgspec.Struct, array_like=True):
     features: FeatureState
 
 
-class Outcome(msgspec.Struct):
+class Outcome(msgspec.Struct, gc=False):
     """What one lookup led to. ``fate`` is ``counted``, ``late``, ``duplicate`` or ``repeated`` (redelivered by Kafka).
 
-    ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.
+    ``features`` is the vector in the order of ``FEATURES``; ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.
     """
 
     fate: str
     alerts: list[alerts.Alert] = []
-    features: dict[str, float] | None = None
+    features: list[float] | None = None
     anomalies: list[str] = []
 
 
@@ -150,7 +150,7 @@ class Detector:
         """
         if off <= state.at.get(src, -1):
             return Outcome("repeated")
-        due = self.advance(key, state, src, reached) if reached is not None else []
+        due = self.advance(key, state, src, reached) if state.waiting and reached is not None else []
         if reached is not None and is_forgotten(state, reached, self._forget_ms):
             forget(state)
         state.at[src] = off
@@ -163,17 +163,18 @@ class Detector:
         if ts < state.newest - ALLOWED_LATENESS_MS:
             late = self.rules.evaluate_late(lookup) if is_actor else []
             return Outcome("late", due + [alerts.from_firing(firing, self.rules.version) for firing in late])
-        state.newest = max(state.newest, ts)
+        if ts > state.newest:
+            state.newest = ts
         firings, anomalies = self.rules.evaluate(key, lookup, state, src if is_actor else JOINED)
-        features = observe(state.features, lookup) if is_actor and self._with_features else None
-        made = [alerts.from_firing(firing, self.rules.version) for firing in firings]
-        return Outcome("counted", due + made, features, anomalies)
+        features = measure(state.features, lookup) if is_actor and self._with_features else None
+        due += [alerts.from_firing(firing, self.rules.version) for firing in firings]
+        return Outcome("counted", due, features, anomalies)
 
     def advance(self, key: str, state: KeyState, src: int, reached: int) -> list[alerts.Alert]:
         """Decide what has waited in ``state`` until the event time ``reached`` of the source ``src``."""
-        if not state.waiting:
-            return []
         own = src if key.startswith("actor/") else JOINED
+        if not is_any_due(state, own, reached):
+            return []
         made: list[alerts.Alert] = []
         # What is decided leads to nothing under a version that nothing waited under before.
         known = self._known(state)

@@ -162,6 +162,17 @@ _KINDS: Final[dict[str, type]] = {
     "results": int,
     "query.fields": list,
 }
+#: The same as they stand in a document: the fields at its top, and the nested objects' fields with their full names.
+_PLAIN: Final = {name: kind for name, kind in _KINDS.items() if "." not in name and kind is not dict}
+_PARTS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
+    parent: {
+        name.removeprefix(f"{parent}."): (name, kind)
+        for name, kind in _KINDS.items()
+        if name.startswith(f"{parent}.") and name not in OURS
+    }
+    for parent in _NESTED
+}
+_UNKNOWN: Final[tuple[str, Any]] = ("", None)
 _NOUNS: Final = {str: "a string", int: "a whole number from 0", list: "a list of strings", dict: "an object"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339: Final = re.compile(
@@ -175,6 +186,12 @@ def parse_time(text: str) -> tuple[int, datetime]:
     Raises :class:`BadEvent` when it is not RFC 3339 (``wrong-field``) or has no offset (``time-without-offset``). A leap
     second (``:60``) counts as the second before it, as POSIX time has no name for it.
     """
+    start, micros, at = _parts_of_time(text)
+    return start + micros // 1000, at.replace(second=micros // 1_000_000, microsecond=micros % 1_000_000)
+
+
+def _parts_of_time(text: str) -> tuple[int, int, datetime]:
+    """The minute's beginning in milliseconds since the epoch, the microseconds after it, and the minute as a time."""
     found = _RFC3339(text)
     if found is None:
         raise BadEvent("wrong-field", "time is not an RFC 3339 time such as 2026-11-24T09:15:02.113+01:00")
@@ -185,8 +202,8 @@ def parse_time(text: str) -> tuple[int, datetime]:
     seconds = 59 if second == "60" else int(second)
     if seconds > 59:
         raise BadEvent("wrong-field", "time does not exist: second must be in 0..59")
-    micros = int((fraction or ".0")[1:7].ljust(6, "0"))
-    return start + seconds * 1000 + micros // 1000, at.replace(second=seconds, microsecond=micros)
+    micros = int(fraction[1:7].ljust(6, "0")) if fraction else 0
+    return start, seconds * 1_000_000 + micros, at
 
 
 @lru_cache(maxsize=4096)
@@ -210,12 +227,16 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     document = _parse(raw)
     if headers:
         _apply_cloudevents(document, headers)
-    lookup: dict[str, Any] = {}
-    _flatten("", document, lookup, 1)
-    for name in OURS & lookup.keys():
-        lookup[f"input.{name}"] = lookup.pop(name)
-    _check_fields(lookup)
-    ts, at = parse_time(lookup["time"])
+    lookup = _of_known_fields(document)
+    if lookup is None:
+        lookup = {}
+        _flatten("", document, lookup, 1)
+        for name in OURS & lookup.keys():
+            lookup[f"input.{name}"] = lookup.pop(name)
+        _check_kinds(lookup)
+    _check_values(lookup)
+    start, after, at = _parts_of_time(lookup["time"])
+    ts = start + after // 1000
     if ts < EARLIEST_MS:
         raise BadEvent("time-too-old", "time is before the year 2000; the clock of the query system is not set")
     if ts > received_ms + MAX_AHEAD_MS:
@@ -273,6 +294,29 @@ def _apply_cloudevents(document: dict[str, Any], headers: Iterable[tuple[str, by
             document[field] = attributes[header]
 
 
+def _of_known_fields(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The flat lookup of a document that has none but fields we know, each with a value of its kind; ``None`` for any other.
+
+    Nearly all are such, and need not be looked at as closely as :func:`_flatten` does.
+    """
+    lookup: dict[str, Any] = {}
+    for name, value in document.items():
+        if type(value) is dict:
+            parts = _PARTS.get(name)
+            if parts is None:
+                return None
+            for part, item in value.items():
+                full, kind = parts.get(part, _UNKNOWN)
+                if type(item) is not kind or (kind is list and not all(type(each) is str for each in item)):
+                    return None
+                lookup[full] = item
+        elif type(value) is _PLAIN.get(name):
+            lookup[name] = value
+        else:
+            return None
+    return lookup
+
+
 def _flatten(prefix: str, document: Mapping[str, Any], into: dict[str, Any], depth: int) -> None:
     if depth > MAX_DEPTH:
         raise BadEvent("too-deep", f"objects and lists are nested deeper than {MAX_DEPTH}")
@@ -307,11 +351,14 @@ def _check_list(items: list[Any], depth: int) -> None:
             raise BadEvent("number-out-of-range", "a list holds a number that does not fit")
 
 
-def _check_fields(lookup: dict[str, Any]) -> None:
+def _check_kinds(lookup: dict[str, Any]) -> None:
     for name, value in lookup.items():
         kind = _KINDS.get(name)
         if kind is not None and value is not None and type(value) is not kind:
             raise _wrong_kind(name)
+
+
+def _check_values(lookup: dict[str, Any]) -> None:
     for name in ("id", "time", "system", "action", "actor.id"):
         if lookup.get(name) is None:
             raise BadEvent("missing-field", f"{name} is missing")
@@ -323,7 +370,8 @@ def _check_fields(lookup: dict[str, Any]) -> None:
         raise BadEvent("wrong-field", f"action is not one of {' '.join(sorted(ACTIONS))}")
     if not 0 <= (lookup.get("results") or 0) <= MAX_RESULTS:
         raise _wrong_kind("results")
-    if not all(type(field) is str for field in lookup.get("query.fields") or ()):
+    fields = lookup.get("query.fields")
+    if fields and not all(type(field) is str for field in fields):
         raise _wrong_kind("query.fields")
 
 

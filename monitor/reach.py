@@ -5,8 +5,7 @@ from __future__ import annotations
 from monitor.rules import Correlation, RuleSet
 from monitor.rules.kinds.baseline import BASELINE, LEARNING_MS
 from monitor.rules.kinds.peers import KNOWN_FOR
-from monitor.rules.model import Rule
-from monitor.rules.windows import DAY_MS, lateness
+from monitor.rules.model import DAY_MS, Rule
 
 
 def reaches_of(rules: RuleSet) -> dict[str, int | None]:
@@ -46,7 +45,7 @@ def _of(rule: Rule, parts: list[int | None]) -> int | None:
         return None
     spans = 1 + _more_spans(rule)
     learning = int(rule.options.get("learning", LEARNING_MS)) if rule.type == "new_value" else 0
-    own = spans * rule.span_ms + max(rule.span_ms, quiet) + lateness(rule) + rule.grace_ms + learning
+    own = spans * rule.span_ms + max(rule.span_ms, quiet) + rule.late_ms + rule.grace_ms + learning
     return own + max((part for part in parts if part is not None), default=0)
 
 

@@ -282,3 +282,41 @@ def test_the_schema_refuses_what_decode_refuses() -> None:
     for wrong in ({**GOOD, "action": "steal"}, {**GOOD, "actor": {}}, {**GOOD, "id": ""}, {**GOOD, "results": -1}):
         assert not jsonschema.Draft202012Validator(schema).is_valid(wrong)
         assert refused(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_known"),
+    [
+        ({}, True),
+        ({"query": {"text": "AB12CD", "fields": ["owner"]}, "results": 1, "outcome": "success"}, True),
+        ({"subject": {}}, True),
+        ({"extra": 1}, False),
+        ({"actor.id": "o-2"}, False),
+        ({"actor": {"id": "o-1", "extra": 1}}, False),
+        ({"subject": {"id": "p-1", "area": "limburg"}}, False),
+        ({"subject": None}, False),
+        ({"purpose": {"case": None}}, False),
+        ({"query": {"fields": ["owner", 1]}}, False),
+        ({"results": True}, False),
+        ({"outcome": {}}, False),
+        ({"more": {}}, False),
+        ({"more": {"deep": {"deeper": 1}}}, False),
+    ],
+)
+def test_a_document_of_known_fields_is_read_the_short_way_and_gives_the_same(
+    change: dict[str, Any], is_known: bool
+) -> None:
+    document = {
+        "id": "e-1",
+        "time": "2026-11-24T09:15:02.113+01:00",
+        "system": "bvi",
+        "action": "read",
+        "actor": {"id": "o-1", "unit": "u"},
+        **change,
+    }
+    short = events._of_known_fields(document)
+    assert (short is not None) == is_known
+    if short is not None:
+        long: dict[str, Any] = {}
+        events._flatten("", document, long, 1)
+        assert list(short.items()) == list(long.items())

@@ -20,7 +20,7 @@ from monitor.pieces import pieces_of
 from monitor.replay_processes import Log, Replayed, in_order_of_time, messages_in, replay
 from monitor.rules import RuleSet
 from monitor.rules.common import span_of
-from monitor.rules.windows import DAY_MS
+from monitor.rules.model import DAY_MS
 from monitor.settings import Settings
 from monitor.tally import Difference, tally
 from monitor.workers import WorkFailed, cores

@@ -160,7 +160,7 @@ class Explanations:
             raise ValueError("two explanations have the same name")
         self._near = [(one, one.facts) for one in self.all if not one.distance]
         self._far = [(one, one.facts) for one in self.all if one.distance]
-        self._known: dict[int, list[Explanation]] = {}
+        self._known: dict[int, tuple[list[Explanation], tuple[list[str], float] | None]] = {}
         self._needed = 0
         for _, wanted in self._near:
             self._needed |= wanted
@@ -192,8 +192,13 @@ class Explanations:
         facts = asked.facts(asked.ts, self._needed)
         known = self._known.get(facts)
         if known is None:
-            known = self._known[facts] = [one for one, wanted in self._near if facts & wanted]
-        return _joined(one for one in known if not one.when or one.applies(asked.lookup))
+            these = [one for one, wanted in self._near if facts & wanted]
+            # Where none depends on the lookup's own fields, the answer is always the same.
+            known = self._known[facts] = these, None if any(one.when for one in these) else _joined(these)
+        these, answer = known
+        if answer is not None:
+            return answer[0].copy(), answer[1]
+        return _joined(one for one in these if not one.when or one.applies(asked.lookup))
 
     def explain(self, asked: Asked) -> tuple[list[str], float] | None:
         """The names of those that hold and their joined strength; ``none`` is among them when that is not enough.

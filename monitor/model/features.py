@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,9 +16,10 @@ import msgspec
 _MINUTE: Final = 60_000.0
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
-#: Spans of the decayed counts, in milliseconds, with the count at which each feature is one half.
-SPANS: Final = (("rate_10m", 10 * _MINUTE, 20.0), ("rate_1h", _HOUR, 40.0), ("rate_1d", _DAY, 120.0))
-_LONG: Final = 30 * _DAY
+_TEN_MINUTES: Final = 10 * _MINUTE
+_MONTH: Final = 30 * _DAY
+#: The counts within ten minutes, an hour and a day at which their features are one half.
+_HALF_10M, _HALF_1H, _HALF_1D = 20.0, 40.0, 120.0
 #: Shares are means over about this many of the actor's last lookups.
 _MEMORY: Final = 40
 _SUBJECTS: Final = 24
@@ -50,7 +51,6 @@ WORDS: Final[dict[str, str]] = {
 }
 FEATURES: Final = tuple(WORDS)
 
-
 _SHARES: Final[tuple[str, ...]] = (
     "unexplained",
     "bad_purpose",
@@ -63,9 +63,11 @@ _SHARES: Final[tuple[str, ...]] = (
     "new_terminal",
     "no_sequel",
 )
+#: Where among the shares the feature of the hour stands.
+_HOUR_AT: Final = FEATURES.index("odd_hour") - FEATURES.index(_SHARES[0])
 
 
-class FeatureState(msgspec.Struct, array_like=True):
+class FeatureState(msgspec.Struct, array_like=True, gc=False):
     """What is kept of one actor, 300 to 700 bytes. ``shares`` are in the order of :data:`_SHARES`.
 
     ``awaited`` are the subjects (CRC-32) of unexplained lookups without a sequel so far, and ``since`` their times.
@@ -90,34 +92,46 @@ def upgrade(state: FeatureState) -> None:
 
 def observe(state: FeatureState, lookup: Mapping[str, Any]) -> dict[str, float]:
     """Count ``lookup`` in ``state`` (changed in place) and return the feature vector, names to 0..1."""
+    return dict(zip(FEATURES, measure(state, lookup), strict=True))
+
+
+def measure(state: FeatureState, lookup: Mapping[str, Any]) -> list[float]:
+    """Count ``lookup`` in ``state`` (changed in place) and return the feature vector in the order of :data:`FEATURES`."""
     vector = _rates(state, lookup["ts"])
-    for position, now in enumerate(_indicators(state, lookup)):
+    subject, shares = lookup.get("subject.id"), state.shares
+    mark = None if subject is None else zlib.crc32(subject.encode())
+    for position, now in enumerate(_indicators(state, lookup, mark)):
         if now is not None:
-            state.shares[position] += (now - state.shares[position]) / _MEMORY
-    _follow_up(state, lookup)
-    vector.update(zip(_SHARES, state.shares, strict=True))
-    vector["odd_hour"] = _odd_hour(state, lookup["hour"])
+            share = shares[position]
+            shares[position] = share + (now - share) / _MEMORY
+    _follow_up(state, lookup.get("explanation"), mark)
+    vector += shares[:_HOUR_AT]
+    vector.append(_odd_hour(state, lookup["hour"]))
+    vector += shares[_HOUR_AT:]
     return vector
 
 
-def _rates(state: FeatureState, ts: int) -> dict[str, float]:
+def _rates(state: FeatureState, ts: int) -> list[float]:
     # A lookup that comes late does not turn time back: it counts as if it had come with the newest.
-    passed = max(0, ts - state.last) if state.last else 0
-    state.last = max(state.last, ts)
-    vector = {}
-    counts = state.counts
-    for position, (name, span, half) in enumerate(SPANS):
-        counts[position] = counts[position] * math.exp(-passed / span) + 1.0
-        vector[name] = counts[position] / (counts[position] + half)
-    counts[3] = counts[3] * math.exp(-passed / _LONG) + 1.0
-    usual = counts[3] / 30.0 + 5.0
-    vector["surge"] = counts[2] / (counts[2] + 2.0 * usual)
-    return vector
+    passed = 0
+    if ts > state.last:
+        passed = ts - state.last if state.last else 0
+        state.last = ts
+    exp = math.exp
+    brief, short, day, month = state.counts
+    brief = brief * exp(-passed / _TEN_MINUTES) + 1.0
+    short = short * exp(-passed / _HOUR) + 1.0
+    day = day * exp(-passed / _DAY) + 1.0
+    month = month * exp(-passed / _MONTH) + 1.0
+    state.counts = [brief, short, day, month]
+    usual = month / 30.0 + 5.0
+    return [brief / (brief + _HALF_10M), short / (short + _HALF_1H), day / (day + _HALF_1D), day / (day + 2.0 * usual)]
 
 
-def _indicators(state: FeatureState, lookup: Mapping[str, Any]) -> tuple[bool | None, ...]:
-    explanation, status = lookup.get("explanation"), lookup.get("purpose.status")
-    in_area, on_shift, relation = lookup.get("in_area"), lookup.get("on_shift"), lookup.get("relation")
+def _indicators(state: FeatureState, lookup: Mapping[str, Any], subject: int | None) -> tuple[bool | None, ...]:
+    get = lookup.get
+    explanation, status, terminal = get("explanation"), get("purpose.status"), get("client.terminal")
+    in_area, on_shift, relation = get("in_area"), get("on_shift"), get("relation")
     return (
         None if explanation is None else "none" in explanation,
         None if status is None else status in ("missing", "false"),
@@ -125,13 +139,13 @@ def _indicators(state: FeatureState, lookup: Mapping[str, Any]) -> tuple[bool | 
         None if on_shift is None else not on_shift,
         lookup["action"] in _SENSITIVE,
         None if relation is None else relation != "none",
-        _is_new(state.subjects, lookup.get("subject.id"), _SUBJECTS),
-        _is_new(state.systems, lookup["system"], 1),
-        _is_new(state.terminals, lookup.get("client.terminal"), _TERMINALS),
+        None if subject is None else _is_new(state.subjects, subject, _SUBJECTS),
+        _is_new(state.systems, zlib.crc32(lookup["system"].encode()), 1),
+        None if terminal is None else _is_new(state.terminals, zlib.crc32(terminal.encode()), _TERMINALS),
     )
 
 
-def _follow_up(state: FeatureState, lookup: Mapping[str, Any]) -> None:
+def _follow_up(state: FeatureState, explanation: Sequence[str] | None, subject: int | None) -> None:
     """Decide which of the unexplained lookups so far had a sequel, and which have waited long enough for one.
 
     The times only rise (a late lookup counts as if it had come with the newest), so the oldest is always in front.
@@ -140,25 +154,20 @@ def _follow_up(state: FeatureState, lookup: Mapping[str, Any]) -> None:
     while since and since[0] <= state.last - SEQUEL_MS:
         del awaited[0], since[0]
         state.shares[-1] += (1.0 - state.shares[-1]) / _MEMORY
-    explanation, subject = lookup.get("explanation"), lookup.get("subject.id")
     if explanation is None or subject is None:
         return
-    mark = zlib.crc32(subject.encode())
     if "none" not in explanation:
-        while mark in awaited:
-            at = awaited.index(mark)
+        while subject in awaited:
+            at = awaited.index(subject)
             del awaited[at], since[at]
             state.shares[-1] -= state.shares[-1] / _MEMORY
     elif len(awaited) < _FOLLOWED:
-        awaited.append(mark)
+        awaited.append(subject)
         since.append(state.last)
 
 
-def _is_new(recent: list[int], name: str | None, size: int) -> bool | None:
-    """Whether ``name`` is not among the last ``size`` different ones (kept as CRC-32, which may rarely take two for one)."""
-    if name is None:
-        return None
-    mark = zlib.crc32(name.encode())
+def _is_new(recent: list[int], mark: int, size: int) -> bool:
+    """Whether a name is not among the last ``size`` different ones (kept as CRC-32, which may rarely take two for one)."""
     if mark in recent:
         return False
     recent.append(mark)

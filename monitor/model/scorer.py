@@ -6,7 +6,9 @@ Half-space trees: S. C. Tan, K. M. Ting, T. F. Liu, "Fast Anomaly Detection for 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -76,12 +78,9 @@ class ScoreQuantile:
 
     def at(self, q: float) -> float:
         """Another quantile of the same scores."""
-        above, allowed = 0, (1.0 - q) * self.total
-        for position in range(_BINS - 1, -1, -1):
-            above += self.counts[position]
-            if above > allowed:
-                return 1.0 - 10 ** (-(position + 1) * _DECADES / _BINS)
-        return 1.0
+        above = list(accumulate(reversed(self.counts)))
+        bins = bisect_right(above, (1.0 - q) * self.total)
+        return 1.0 - 10 ** (-(_BINS - bins) * _DECADES / _BINS) if bins < _BINS else 1.0
 
 
 def _bin(score: float) -> int:
@@ -130,12 +129,15 @@ class PeerModel:
         self._named: dict[str, int] = {}
 
     def step(self, actor: str, ts: int, vector: Mapping[str, float]) -> Scored:
+        """:meth:`learn` for a vector by names."""
+        return self.learn(actor, ts, [vector[name] for name in FEATURES])
+
+    def learn(self, actor: str, ts: int, values: Sequence[float]) -> Scored:
         """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme.
 
         Learning from the extreme would let a slow poisoner teach the model that leaking is ordinary. So it moves neither
         the scaler nor the trees nor the means, and each actor's extremes move the quantile at most once in a while.
         """
-        values = [vector[name] for name in FEATURES]
         is_warm = self.seen >= WARM_UP
         if not is_warm:
             self._scale.learn(values)
@@ -151,8 +153,7 @@ class PeerModel:
                 self._scale.learn(values)
             self._trees.learn(leaves)
             share = 1 / min(self.seen, 5000)
-            for position, value in enumerate(values):
-                self._means[position] += (value - self._means[position]) * share
+            self._means = [mean + (value - mean) * share for mean, value in zip(self._means, values, strict=True)]
         return Scored(score, threshold, is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS))
 
     @property

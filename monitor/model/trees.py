@@ -8,7 +8,9 @@ turns. Until it turns, a leaf's score does not change, so it is worked out then,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import getitem
 from typing import Any
 
 from river import anomaly
@@ -18,12 +20,10 @@ class FlatTrees:
     """Half-space trees over vectors of numbers in 0..1; the same as River's with the same parameters."""
 
     def __init__(self, features: Sequence[str], n_trees: int, height: int, window_size: int, seed: int) -> None:
-        built = anomaly.HalfSpaceTrees(n_trees=n_trees, height=height, window_size=window_size, seed=seed)
-        built.learn_one(dict.fromkeys(features, 0.5))
-        place = {name: position for position, name in enumerate(features)}
         self.height = height
         self.window_size = window_size
-        self._splits = [_flatten(tree, place, height) for tree in built.trees]
+        #: The leaf of each tree that a vector falls into.
+        self.leaves_of = _descent(tuple(features), n_trees, height, seed)
         leaves = 1 << height
         self._first_leaf = leaves - 1
         #: How many of the running window's vectors each leaf has got, tree by tree.
@@ -34,24 +34,11 @@ class FlatTrees:
         self._scores: list[list[int]] = []
         self._most = n_trees * window_size * ((1 << (height + 1)) - 1)
 
-    def leaves_of(self, values: Sequence[float]) -> list[int]:
-        """The leaf of each tree that a vector falls into."""
-        found, steps, first = [], range(self.height), self._first_leaf
-        for features, thresholds in self._splits:
-            at = 0
-            for _ in steps:
-                at = 2 * at + 1 if values[features[at]] < thresholds[at] else 2 * at + 2
-            found.append(at - first)
-        return found
-
     def score(self, leaves: Sequence[int]) -> float:
         """The anomaly score, 0..1, of a vector with these leaves; 0 until the first window is full."""
         if self.reference is None:
             return 0.0
-        total = 0
-        for scores, leaf in zip(self._scores, leaves, strict=True):
-            total += scores[leaf]
-        return 1 - float(total) / self._most
+        return 1 - float(sum(map(getitem, self._scores, leaves))) / self._most
 
     def learn(self, leaves: Sequence[int]) -> None:
         """Count a vector with these leaves."""
@@ -74,26 +61,40 @@ class FlatTrees:
         masses = [0] * self._first_leaf + list(counts)
         for node in range(self._first_leaf - 1, -1, -1):
             masses[node] = masses[2 * node + 1] + masses[2 * node + 2]
-        scores = []
-        for leaf in range(len(counts)):
-            total = 0
-            for depth in range(self.height + 1):
-                node = ((leaf + self._first_leaf + 1) >> (self.height - depth)) - 1
-                total += masses[node] << depth
-                if depth < self.height and masses[node] < limit:
-                    break
-            scores.append(total)
-        return scores
+        # Level by level: what the path to each node scores, and whether it ended above.
+        level = [(masses[0], masses[0] < limit)]
+        for depth in range(1, self.height + 1):
+            below, first = [], (1 << depth) - 1
+            for at, (total, is_small) in enumerate(level):
+                for node in (first + 2 * at, first + 2 * at + 1):
+                    mass = masses[node]
+                    below.append((total, True) if is_small else (total + (mass << depth), mass < limit))
+            level = below
+        return [total for total, _ in level]
 
 
-def _flatten(tree: Any, place: dict[str, int], height: int) -> tuple[list[int], list[float]]:
-    """The splits of a tree level by level: node ``n`` has the children ``2n + 1`` (below the threshold) and ``2n + 2``."""
-    features, thresholds, level = [], [], [tree]
-    for _ in range(height):
-        features += [place[node.feature] for node in level]
-        thresholds += [float(node.threshold) for node in level]
-        level = [child for node in level for child in node.children]
-    return features, thresholds
+@lru_cache(maxsize=8)
+def _descent(features: tuple[str, ...], n_trees: int, height: int, seed: int) -> Callable[[Sequence[float]], list[int]]:
+    """From a vector to its leaves, as one Python function made of the trees' splits: there are some sixty for each lookup.
+
+    Such trees are made of the seed alone, so that all models share them.
+    """
+    built = anomaly.HalfSpaceTrees(n_trees=n_trees, height=height, seed=seed)
+    built.learn_one(dict.fromkeys(features, 0.5))
+    names = {name: f"v{position}" for position, name in enumerate(features)}
+    leaves = ", ".join(_splits_of(tree, names, height, 0) for tree in built.trees)
+    source = f"def leaves_of(values):\n    {', '.join(names.values())}, = values\n    return [{leaves}]\n"
+    made: dict[str, Any] = {}
+    exec(source, made)
+    return made["leaves_of"]  # type: ignore[no-any-return]
+
+
+def _splits_of(node: Any, names: dict[str, str], height: int, leaf: int) -> str:
+    """The number of the leaf below a node as an expression; ``leaf`` is the number of the last one before, on this level."""
+    if not height:
+        return str(leaf)
+    left, right = (_splits_of(child, names, height - 1, 2 * leaf + n) for n, child in enumerate(node.children))
+    return f"({left} if {names[node.feature]} < {float(node.threshold)!r} else {right})"
 
 
 class Scale:
@@ -108,12 +109,10 @@ class Scale:
         if not self.low:
             self.low, self.high = list(values), list(values)
             return
-        low, high = self.low, self.high
-        for position, value in enumerate(values):
-            if value < low[position]:
-                low[position] = value
-            elif value > high[position]:
-                high[position] = value
+        for low, value, high in zip(self.low, values, self.high, strict=True):
+            if not low <= value <= high:
+                self.low, self.high = list(map(min, self.low, values)), list(map(max, self.high, values))
+                return
 
     def transform(self, values: Sequence[float]) -> list[float]:
         """The vector within the ranges; beyond them below 0 or above 1, and 0 for a range of one value."""

@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Final
 
-from monitor.rules.model import Correlation, Lookup, Rule
+from monitor.rules.model import DAY_MS, Correlation, Lookup, Rule
 from monitor.rules.state import Entry, Log, State, Waiting
-from monitor.rules.windows import DAY_MS, lateness, lose
+from monitor.rules.windows import lose
 
 #: Windows a key may have before those longest without a lookup are dropped.
 MAX_WINDOWS: Final = 400
@@ -71,7 +71,7 @@ def _drop_spent(windows: MutableMapping[str, State], held: Collection[str], rule
 def _reach(rule: Rule | None) -> int:
     """For how long after its last lookup a group may matter."""
     if isinstance(rule, Correlation):
-        return max(rule.span_ms, rule.suppress_ms) + lateness(rule) + rule.grace_ms
+        return max(rule.span_ms, rule.suppress_ms) + rule.late_ms + rule.grace_ms
     return 0 if rule is None else rule.suppress_ms + DAY_MS
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import ahocorasick
 
 from monitor.rules.model import Clause, Detection, Lookup
-from monitor.rules.patterns import FEW
+from monitor.rules.patterns import FEW, fold
 from monitor.rules.values import key_of
 from monitor.rules.witness import OF_TIME, share_of
 
@@ -23,7 +23,6 @@ from monitor.rules.witness import OF_TIME, share_of
 Candidate = tuple[int, Detection, tuple[frozenset[Clause], ...]]
 #: With more candidates for a clause than this, those that have another witness wait for it too.
 _MANY: Final = 6
-_MISSING: Final = object()
 
 
 class _Bucket:
@@ -79,7 +78,7 @@ class _Field:
 class _Level:
     """An index of detections by one of the witnesses that they have left."""
 
-    __slots__ = ("_fields", "_keywords")
+    __slots__ = ("_fields", "_keywords", "_probes")
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self._fields: dict[str, _Field] = {}
@@ -104,27 +103,35 @@ class _Level:
         self._keywords = _Needles(needles.pop("")) if "" in needles else None
         for name, waiting in needles.items():
             self._fields.setdefault(name, _Field()).needles = _Needles(waiting)
+        self._probes = [(name, field.present, field.exact, field.needles) for name, field in self._fields.items()]
 
-    def buckets(self, lookup: Lookup) -> Iterator[_Bucket]:
+    def buckets(self, lookup: Lookup) -> list[_Bucket]:
         """Those whose clause holds; one may come several times."""
-        for name, field in self._fields.items():
-            value = lookup.get(name, _MISSING)
-            if value is _MISSING:
-                continue
-            if field.present is not None:
-                yield field.present
+        found: list[_Bucket] = []
+        for name, present, exact, needles in self._probes:
+            value = lookup.get(name)
+            if present is not None and (value is not None or name in lookup):
+                found.append(present)
             if value is None:
                 continue
-            exact, needles = field.exact, field.needles
-            for item in value if type(value) is list else (value,):
-                key = key_of(item)
-                bucket = exact.get(key)
-                if bucket is not None:
-                    yield bucket
-                if needles is not None:
-                    yield from needles.found_in(key)
+            kind = type(value)
+            if kind is list:
+                for item in value:
+                    _find(key_of(item), exact, needles, found)
+                continue
+            # What key_of does, without the call for what is most often there.
+            if kind is str:
+                key = value.lower() if value.isascii() else fold(value)
+            else:
+                key = "true" if value is True else "false" if value is False else key_of(value)
+            bucket = exact.get(key)
+            if bucket is not None:
+                found.append(bucket)
+            if needles is not None:
+                found += needles.found_in(key)
         if self._keywords is not None:
-            yield from self._found_anywhere(self._keywords, lookup)
+            found += self._found_anywhere(self._keywords, lookup)
+        return found
 
     @staticmethod
     def _found_anywhere(keywords: _Needles, lookup: Lookup) -> Iterator[_Bucket]:
@@ -133,6 +140,14 @@ class _Level:
                 for item in value if type(value) is list else (value,):
                     if item is not None:
                         yield from keywords.found_in(key_of(item))
+
+
+def _find(key: str, exact: Mapping[str, _Bucket], needles: _Needles | None, found: list[_Bucket]) -> None:
+    bucket = exact.get(key)
+    if bucket is not None:
+        found.append(bucket)
+    if needles is not None:
+        found += needles.found_in(key)
 
 
 def _worth(witness: frozenset[Clause], shared: Mapping[Clause, int]) -> tuple[float, list[Clause]]:
@@ -154,13 +169,15 @@ class WitnessIndex:
 
     def matches(self, lookup: Lookup) -> list[Detection]:
         """The detections that match ``lookup``."""
+        buckets = self._first.buckets(lookup)
+        if not self._always and len(buckets) == 1 and buckets[0].behind is None:  # as most often
+            return [detection for _, detection, _ in buckets[0].asked if detection.predicate(lookup)]
         found = [(number, detection) for number, detection, _ in self._always if detection.predicate(lookup)]
         asked: set[int] = set()
-        levels, known = [self._first], {self._first}
+        levels = [self._first]
         for level in levels:
-            for bucket in level.buckets(lookup):
-                if bucket.behind is not None and bucket.behind not in known:
-                    known.add(bucket.behind)
+            for bucket in buckets if level is self._first else level.buckets(lookup):
+                if bucket.behind is not None and bucket.behind not in levels:
                     levels.append(bucket.behind)
                 for number, detection, _ in bucket.asked:
                     if number not in asked:

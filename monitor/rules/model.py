@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,6 +29,8 @@ TYPOLOGIES: Final = (
 )
 #: Sigma's levels, least first.
 LEVELS: Final = ("informational", "low", "medium", "high", "critical")
+_HOUR: Final = 3600 * 1000
+DAY_MS: Final = 24 * _HOUR
 #: Sigma's statuses.
 STATUSES: Final = ("stable", "test", "experimental", "deprecated", "unsupported")
 
@@ -101,6 +104,28 @@ class Correlation(Rule):
     expression: Any = field(default=None, compare=False)
     #: How long after its lookup a match of one of the parts may be told, in milliseconds, as some of them wait.
     delay_ms: int = 0
+    # What follows from the rest, worked out once: it is asked at every lookup.
+    #: How late a match of one of the parts may be and still count: what is made of waiting parts is told later.
+    late_ms: int = field(init=False, repr=False, compare=False)
+    #: A number below this is below the bounds.
+    least: float = field(init=False, repr=False, compare=False)
+    #: So many of something, or more, are all the same to the bounds; at least 20, for the evidence.
+    enough: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        highest = max((bound for _, bound in self.bounds), default=0)
+        least = max((bound for name, bound in self.bounds if name in ("gt", "gte", "eq")), default=-math.inf)
+        for name, value in (
+            ("late_ms", lateness_of(self.span_ms) + self.delay_ms),
+            ("least", least),
+            ("enough", max(20, int(highest) + 1)),
+        ):
+            object.__setattr__(self, name, value)
+
+
+def lateness_of(span_ms: int) -> int:
+    """How late a lookup may be and still count in windows of this span: the span, but at least 1 hour and at most 24."""
+    return min(DAY_MS, max(_HOUR, span_ms))
 
 
 @dataclass(frozen=True, slots=True)

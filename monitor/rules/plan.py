@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from monitor.rules.model import Correlation, Group, Lookup
 from monitor.rules.values import brief, text_of
@@ -20,18 +20,47 @@ Fields = tuple[str, ...]
 ACTOR_FIELDS: Final[Fields] = (ACTOR,)
 #: How deep correlations of correlations may go.
 MAX_DEPTH: Final = 8
+#: Of so many sets of rules that matched together a plan remembers which steps they feed.
+_MAX_FED: Final = 4096
 
 
 class NotTogether(Exception):
     """A rule cannot be part of another, as its lookups are not all under the other's key."""
 
 
-class Step(NamedTuple):
-    """One correlation as it runs under one key."""
+#: A window that matches count in: the rule that tells the group, the window's name, and the positions that matched.
+Target = tuple[str, str, tuple[int, ...]]
+#: The rules that feed a step, and the windows they count in where those are known without the lookup.
+Fed = tuple[tuple[str, ...], list[Target] | None]
 
-    rule: Correlation
-    #: Positions in ``rules`` that matter to it, by the id of what matched.
-    positions: Mapping[str, int]
+
+class Step:
+    """One correlation as it runs under keys of certain fields, with all that depends on the rule alone."""
+
+    __slots__ = ("is_told", "name", "others", "positions", "rule")
+
+    def __init__(self, rule: Correlation, fields: Fields) -> None:
+        self.rule = rule
+        #: Positions in ``rules`` that matter to it, by the id of what matched.
+        self.positions: Mapping[str, int] = {name: n for n, name in enumerate(rule.rules)}
+        #: What its windows' names begin with, and the fields that the key does not say already.
+        self.name = rule.fingerprint
+        self.others = () if rule.peer is not None else tuple(name for name in rule.group_by if name not in fields)
+        #: Whether it alerts under these keys; under others it is only a part.
+        self.is_told = rule.alerts and fields_of(rule) == fields
+
+    def window_of(self, lookup: Lookup) -> str | None:
+        """The name of the window that a match belongs to, for a rule without aliases; ``None`` when a field is missing."""
+        for name in self.rule.group_by:
+            if lookup.get(name) is None:
+                return None
+        return self.named([text_of_group(lookup[name]) for name in self.others]) if self.others else self.name
+
+    def named(self, values: list[str]) -> str:
+        """The name of a window from the values of the group's fields that are not in the key."""
+        if len(values) > 1:
+            values = [value.replace("\x1a", "\x1a\x1a").replace("\x1f", "\x1as") for value in values]
+        return "\x1f".join((self.name, *values))
 
 
 class Plan:
@@ -39,13 +68,56 @@ class Plan:
 
     def __init__(self, fields: Fields, rules: Sequence[Correlation]) -> None:
         self.fields = fields
-        self.steps = tuple(Step(rule, {name: n for n, name in enumerate(rule.rules)}) for rule in rules)
+        self.steps = tuple(Step(rule, fields) for rule in rules)
         above: defaultdict[str, list[int]] = defaultdict(list)
         for number, step in enumerate(self.steps):
             for name in step.positions:
                 above[name].append(number)
         #: Which steps a match of a rule feeds, by the rule's id.
         self.above = dict(above)
+        self._fed: dict[tuple[str, ...], tuple[list[int], dict[int, Fed]]] = {}
+
+    def fed_by(self, matched: tuple[str, ...]) -> tuple[list[int], dict[int, Fed]]:
+        """The steps that rules which matched together feed, in order, and by which of the rules. Not to be changed.
+
+        It is kept, as the same few rules match together again and again.
+        """
+        known = self._fed.get(matched)
+        if known is None:
+            found: defaultdict[int, list[str]] = defaultdict(list)
+            for name in matched:
+                for number in self.above.get(name, ()):
+                    found[number].append(name)
+            if len(self._fed) >= _MAX_FED:
+                self._fed.clear()
+            hits = {number: (tuple(names), self._always(self.steps[number], names)) for number, names in found.items()}
+            known = self._fed[matched] = sorted(found), hits
+        return known
+
+    def _always(self, step: Step, names: Sequence[str]) -> list[Target] | None:
+        """Where matches count whatever the lookup is: every lookup of an actor's key has the actor's id."""
+        if self.fields == step.rule.group_by == ACTOR_FIELDS and not step.rule.aliases and step.rule.peer is None:
+            return [(names[0], step.name, _positions(step.positions, names))]
+        return None
+
+    def windows_of(self, step: Step, key: str, names: Sequence[str], lookup: Lookup) -> list[Target]:
+        """The windows that matches of rules belong to: one, unless aliases tell them apart."""
+        is_of_actor, rule, positions = self.fields == ACTOR_FIELDS, step.rule, step.positions
+        if not rule.aliases:
+            window = step.window_of(lookup)
+            if window is None or not (is_of_actor or self.key_of(rule, names[0], lookup) == key):
+                return []
+            return [(names[0], window, _positions(positions, names))]
+        found: dict[Group, list[str]] = {}
+        for name in names:
+            if is_of_actor or self.key_of(rule, name, lookup) == key:
+                group = group_values(rule, lookup, name)
+                if group is not None:
+                    found.setdefault(group, []).append(name)
+        return [
+            (of[0], step.named([value for name, value in group if name in step.others]), _positions(positions, of))
+            for group, of in found.items()
+        ]
 
     def key_of(self, rule: Correlation, base: str, lookup: Lookup) -> str | None:
         """The key under which a match of ``base`` matters to ``rule``; ``None`` when the lookup lacks a field of it."""
@@ -56,6 +128,10 @@ class Plan:
                 return None
             values.append(text_of_group(value))
         return key_of(self.fields, values)
+
+
+def _positions(positions: Mapping[str, int], names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(sorted({positions[name] for name in names}))
 
 
 def key_of(fields: Fields, values: Sequence[str]) -> str:

@@ -82,6 +82,8 @@ class RuleSet:
         if not self._joined or lookup.get("act.folded"):
             return []
         matched = self._joining.matches(lookup)
+        if not matched:
+            return []
         keys = {
             plan.key_of(plan.steps[number].rule, match.id, lookup)
             for plan in self._joined
@@ -119,7 +121,7 @@ class RuleSet:
                     firings += _alone(rule, lookup, state)
         if lookup.get("act.folded"):
             return firings, []
-        names = [match.id for match in matches]
+        names = tuple([match.id for match in matches])
         for plan in (self._of_actor,) if is_actor else self._joined:
             firings += self._run(plan, key, names, lookup, state, src, anomalies)
         keep_within(state.windows, state.waiting, self._by_print, lookup)
@@ -148,70 +150,73 @@ class RuleSet:
         self,
         plan: Plan,
         key: str,
-        matched: Sequence[str],
+        matched: tuple[str, ...],
         lookup: Lookup,
         state: Windows,
         src: int,
         anomalies: list[str],
     ) -> list[Firing]:
         """Feed what matched to the steps above it, and what fires of those to the steps above them."""
-        hits: dict[int, list[str]] = {}
-        for name in matched:
-            for number in plan.above.get(name, ()):
-                hits.setdefault(number, []).append(name)
-        queue, at, firings = sorted(hits), 0, []
+        queue, hits = plan.fed_by(matched)
+        at, firings = 0, []
         while at < len(queue):
-            step, names = plan.steps[queue[at]], hits[queue[at]]
+            step, (names, targets) = plan.steps[queue[at]], hits[queue[at]]
             at += 1
             if step.rule.type == "anomaly":
                 anomalies.append(step.rule.id)
                 continue
-            for group, positions in _by_group(plan, step.rule, step.positions, key, names, lookup):
-                firing = self._observe(plan, step.rule, group, positions, lookup, state, src)
+            if targets is None:
+                targets = plan.windows_of(step, key, names, lookup)
+            for base, window, positions in targets:
+                firing = self._observe(step.rule, base, window, positions, lookup, state, src)
                 if firing is None:
                     continue
-                if step.rule.alerts and fields_of(step.rule) == plan.fields:
+                if step.is_told:
                     firings.append(firing)
-                for number in plan.above.get(step.rule.id, ()):
-                    if number not in hits:
-                        hits[number] = []
-                        insort(queue, number, lo=at)
-                    hits[number].append(step.rule.id)
+                feeds = plan.above.get(step.rule.id)
+                if feeds:
+                    queue, hits = queue.copy(), hits.copy()
+                    for number in feeds:
+                        if number not in hits:
+                            insort(queue, number, lo=at)
+                        hits[number] = ((*hits[number][0], step.rule.id) if number in hits else (step.rule.id,)), None
         return firings
 
     def _observe(
         self,
-        plan: Plan,
         rule: Correlation,
-        group: Group,
+        base: str,
+        name: str,
         positions: tuple[int, ...],
         lookup: Lookup,
         state: Windows,
         src: int,
     ) -> Firing | None:
-        kind, name = KINDS[rule.type], _window_name(plan, rule, group)
-        window = state.windows.get(name)
+        """Count a lookup in the window of a name; ``base`` is a rule that matched, by which the window's group is told."""
+        kind, window = KINDS[rule.type], state.windows.get(name)
         if window is None:
             window = state.windows[name] = kind.start(rule)
-        if isinstance(kind, Absence) and 0 in positions and len(state.waiting) >= MAX_WAITING:
-            positions = positions[1:]  # it may still follow another
-        hushed = False
-        for hit in kind.observe(rule, window, lookup, positions):
-            if hit.quiet:
-                hushed = True
-                continue
-            if rule.grace_ms and self._must_wait(lookup, state):
-                self._wait(rule, group, lookup, state, src, name, hit)
-                return None
+        begins = kind.waits and 0 in positions
+        if begins and len(state.waiting) >= MAX_WAITING:
+            positions, begins = positions[1:], False  # it may still follow another
+        hit = kind.observe(rule, window, lookup, positions)
+        if hit is None:
+            if begins:
+                self._await_end(rule, group_values(rule, lookup, base) or (), lookup, state, src, name)
+            return None
+        group = group_values(rule, lookup, base) or ()
+        if hit.quiet:
+            if rule.suppress_ms:
+                kind.hush(rule, window, group)
+        elif rule.grace_ms and self._must_wait(lookup, state):
+            self._wait(rule, group, lookup, state, src, name, hit)
+        else:
             return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
-        if hushed and rule.suppress_ms:
-            kind.hush(rule, window, group)
-        if isinstance(kind, Absence) and 0 in positions:
-            slim, ts = self._slim(lookup), lookup["ts"]
-            state.waiting.append(
-                Waiting(kind.due(rule, lookup), src, name, list(group), slim, [], 1, ts, "", self.version)
-            )
         return None
+
+    def _await_end(self, rule: Correlation, group: Group, lookup: Lookup, state: Windows, src: int, name: str) -> None:
+        due, slim, ts = Absence.due(rule, lookup), self._slim(lookup), lookup["ts"]
+        state.waiting.append(Waiting(due, src, name, list(group), slim, [], 1, ts, "", self.version))
 
     @staticmethod
     def _must_wait(lookup: Lookup, state: Windows) -> bool:
@@ -249,7 +254,7 @@ class RuleSet:
         above = [
             each
             for plan in ((self._of_actor,) if key.startswith("actor/") else self._joined)
-            for each in self._run(plan, key, [rule.id], lookup, state, src, [])
+            for each in self._run(plan, key, (rule.id,), lookup, state, src, [])
         ]
         return [firing, *above] if rule.alerts and key_is_of(fields_of(rule), key) else above
 
@@ -276,6 +281,14 @@ def first_due(state: Windows, src: int, reached: int, versions: Container[str]) 
 def is_due(waiting: Waiting, src: int, reached: int) -> bool:
     """Whether what waits can be decided."""
     return waiting.src == src and waiting.due < reached
+
+
+def is_any_due(state: Windows, src: int, reached: int) -> bool:
+    """Whether anything that waits can be decided."""
+    for waiting in state.waiting:  # noqa: SIM110 (a generator would cost twice the time)
+        if waiting.due < reached and waiting.src == src:
+            return True
+    return False
 
 
 def _alone(rule: Detection, lookup: Lookup, state: Windows) -> list[Firing]:
@@ -324,30 +337,6 @@ def _decide_correlation(
         return None
     hit = hit if hit.inside else hit._replace(inside=[entry_of(lookup, None)])
     return make_firing(rule, group, lookup, hit, kind.fire(rule, window, group, hit.end))
-
-
-def _by_group(
-    plan: Plan, rule: Correlation, positions: Mapping[str, int], key: str, names: Sequence[str], lookup: Lookup
-) -> list[tuple[Group, tuple[int, ...]]]:
-    """The groups that a lookup belongs to (one, unless aliases tell matches apart), with the positions that matched."""
-    found: dict[Group, set[int]] = {}
-    for name in names:
-        if plan.fields != ACTOR_FIELDS and plan.key_of(rule, name, lookup) != key:
-            continue
-        group = group_values(rule, lookup, name)
-        if group is not None:
-            found.setdefault(group, set()).add(positions[name])
-    return [(group, tuple(sorted(found[group]))) for group in found]
-
-
-def _window_name(plan: Plan, rule: Correlation, group: Group) -> str:
-    """The name of a group's window under its key: what the key says already is left out."""
-    if rule.peer is not None:
-        return rule.fingerprint
-    rest = [value for name, value in group if name not in plan.fields]
-    if len(rest) > 1:
-        rest = [value.replace("\x1a", "\x1a\x1a").replace("\x1f", "\x1as") for value in rest]
-    return "\x1f".join((rule.fingerprint, *rest))
 
 
 def _short(value: Any) -> Any:

@@ -20,7 +20,7 @@ class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):
     value: Any = None
 
 
-class Log(msgspec.Struct, array_like=True, tag="l"):
+class Log(msgspec.Struct, array_like=True, gc=False, tag="l"):
     """The lookups themselves, by time.
 
     ``fired`` are the ends of the windows that fired of late, ``hushed`` how many lookups would have fired since the last one.
@@ -37,7 +37,7 @@ class Log(msgspec.Struct, array_like=True, tag="l"):
         return self.entries[-1].ts if self.entries else max(self.fired, default=0)
 
 
-class Slots(msgspec.Struct, array_like=True, tag="s"):
+class Slots(msgspec.Struct, array_like=True, gc=False, tag="s"):
     """Numbers by slot of time (slot number → numbers), the newest lookups, and the first slot ever seen."""
 
     slots: dict[int, list[Any]] = {}
@@ -52,7 +52,7 @@ class Slots(msgspec.Struct, array_like=True, tag="s"):
         return self.newest
 
 
-class Values(msgspec.Struct, array_like=True, tag="v"):
+class Values(msgspec.Struct, array_like=True, gc=False, tag="v"):
     """When each value was last seen (a 32-bit hash of it → time or slot). ``level``: only hashes that end in so many zero
     bits are kept, so that each stands for 2**level values."""
 
@@ -69,7 +69,7 @@ class Values(msgspec.Struct, array_like=True, tag="v"):
         return self.newest
 
 
-class Peers(msgspec.Struct, array_like=True, tag="p"):
+class Peers(msgspec.Struct, array_like=True, gc=False, tag="p"):
     """Counts by period of every member of a peer group: member → {period: count}; the ends of the periods each fired for."""
 
     counts: dict[str, dict[int, int]] = {}
@@ -82,7 +82,7 @@ class Peers(msgspec.Struct, array_like=True, tag="p"):
         return self.newest
 
 
-class Hush(msgspec.Struct, array_like=True, tag="h"):
+class Hush(msgspec.Struct, array_like=True, gc=False, tag="h"):
     """When a detection with ``suppress`` alerted of late, and how many times it has matched since."""
 
     fired: list[int] = []
@@ -96,7 +96,7 @@ class Hush(msgspec.Struct, array_like=True, tag="h"):
 State = Log | Slots | Values | Peers | Hush
 
 
-class Waiting(msgspec.Struct, array_like=True):
+class Waiting(msgspec.Struct, array_like=True, gc=False):
     """Something that will be decided at ``due`` (event time of the source partition ``src``, milliseconds).
 
     With ``entries`` it is an alert that waits for paperwork: evidence, number and reason of the window that ended at ``end``,

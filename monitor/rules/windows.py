@@ -12,11 +12,9 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from monitor.rules.model import Correlation, Rule
+from monitor.rules.model import DAY_MS, Correlation, Rule
 from monitor.rules.state import Entry, Log
 
-_HOUR: Final = 3600 * 1000
-DAY_MS: Final = 24 * _HOUR
 #: Windows longer than this are counted in slots rather than lookup by lookup.
 LONG_MS: Final = 31 * DAY_MS
 #: The longest span there is: a leak of years must fit.
@@ -39,20 +37,10 @@ class Window(NamedTuple):
     past: int
 
 
-def lateness_of(span_ms: int) -> int:
-    """How late a lookup may be and still count in windows of this span: the span, but at least 1 hour and at most 24."""
-    return min(DAY_MS, max(_HOUR, span_ms))
-
-
-def lateness(rule: Correlation) -> int:
-    """How late a match of one of the rule's parts may be and still count: what is made of waiting parts is told later."""
-    return lateness_of(rule.span_ms) + rule.delay_ms
-
-
 def insert(rule: Correlation, entries: list[Entry], entry: Entry) -> bool:
     """Put an entry where its time belongs; ``False`` when it is too late for any window."""
     if entries and entry.ts < entries[-1].ts:
-        if entry.ts < entries[-1].ts - lateness(rule):
+        if entry.ts < entries[-1].ts - rule.late_ms:
             return False
         insort(entries, entry, key=TS)
     else:
@@ -62,16 +50,16 @@ def insert(rule: Correlation, entries: list[Entry], entry: Entry) -> bool:
 
 def horizon_of(rule: Correlation, newest: int) -> int:
     """Lookups up to this time are in no window that may still change or be decided, given the newest lookup's time."""
-    reach = newest - lateness(rule) - rule.grace_ms
+    reach = newest - rule.late_ms - rule.grace_ms
     return reach - reach % rule.span_ms - 1 if rule.window == "tumbling" else reach - rule.span_ms
 
 
 def forget(rule: Correlation, log: Log) -> None:
     """Drop what is in no window any more, and the oldest of too many."""
     entries = log.entries
-    stale = bisect_right(entries, horizon_of(rule, entries[-1].ts), key=TS)
-    if stale > 0:
-        del entries[:stale]
+    horizon = horizon_of(rule, entries[-1].ts)
+    if entries[0].ts <= horizon:
+        del entries[: bisect_right(entries, horizon, key=TS)]
     if len(entries) > MAX_ENTRIES:
         lose(log, len(entries) - MAX_ENTRIES)
 
@@ -151,13 +139,14 @@ def is_quiet(rule: Rule, fired: Sequence[int], window: Window, entries: Sequence
 def note_fired(rule: Rule, fired: list[int], end: int) -> None:
     """Remember that a window fired, and forget those that no other is near any more."""
     span = rule.span_ms if isinstance(rule, Correlation) else 0
-    late = lateness(rule) + rule.grace_ms if isinstance(rule, Correlation) else DAY_MS + rule.grace_ms
+    late = rule.late_ms + rule.grace_ms if isinstance(rule, Correlation) else DAY_MS + rule.grace_ms
     oldest = end - late - max(span, rule.suppress_ms)
     fired[:] = [*(one for one in fired if one > oldest), end][-_MAX_FIRED:]
 
 
 def keep_newest(entries: list[Entry], older_than: int, keep: int) -> None:
     """Of the entries up to the time ``older_than``, keep only the ``keep`` newest: more of them decide nothing."""
-    older = bisect_right(entries, older_than, key=TS)
-    if older > keep:
-        del entries[: older - keep]
+    if len(entries) > keep:
+        older = bisect_right(entries, older_than, key=TS)
+        if older > keep:
+            del entries[: older - keep]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -20,15 +21,15 @@ from monitor.detector import (
     save_state,
 )
 from monitor.due import Due
-from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
 from monitor.stream.sweep import Sweep
 from monitor.stream.tables import Table
 from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of
 
-#: What the alert of a model needs of a lookup.
-_SLIM = ("id", "time", "ts", "system", "actor.id", "subject.id")
+#: What the alert of a model needs of a lookup, besides the subject: every lookup has it.
+_SLIM = ("id", "time", "ts", "system", "actor.id")
+_slim_of = itemgetter(*_SLIM)
 
 
 class Chunk:
@@ -158,19 +159,20 @@ class Detect:
     def _count(self, key: str, lookup: dict[str, Any], written: Written) -> None:
         place = lookup.pop("@")
         reached, src, off, received, version = place
-        state = self._state(key, written)
+        state = self._states.get(key) or self._state(key, written)
+        last = state.waiting[-1] if state.waiting else None
         outcome = self._detector_of(version).step(key, state, lookup, src, off, reached)
-        if state.waiting:
-            # At once: the tick that it waits for may be in this very chunk.
+        if state.waiting and state.waiting[-1] is not last:
+            # At once: the tick that it waits for may be in this very chunk. What begins to wait is always the last.
             self._note_waiting(key, state)
-        self._write_alerts(outcome.alerts, received, written)
+        if outcome.alerts:
+            self._write_alerts(outcome.alerts, received, written)
         if key.startswith("actor/"):
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1
         if outcome.features is not None:
             group = peer_group_of(lookup)
-            slim = {name: lookup[name] for name in _SLIM if lookup.get(name) is not None}
-            vector = [outcome.features[name] for name in MODEL_FEATURES]
-            value = orjson.dumps((self.partition, place, slim, vector, outcome.anomalies))
+            slim = _slim(lookup)
+            value = orjson.dumps((self.partition, place, slim, outcome.features, outcome.anomalies))
             written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
 
     def _state(self, key: str, written: Written) -> KeyState:
@@ -184,6 +186,14 @@ class Detect:
                 state = KeyState()
             self._states[key] = state
         return state
+
+
+def _slim(lookup: dict[str, Any]) -> dict[str, Any]:
+    slim = dict(zip(_SLIM, _slim_of(lookup), strict=True))
+    subject = lookup.get("subject.id")
+    if subject is not None:
+        slim["subject.id"] = subject
+    return slim
 
 
 def alert_out(alert: alerts.Alert, partitions: int, timestamp: int) -> Out:

@@ -15,6 +15,7 @@ from monitor.enrich import enrich
 from monitor.order import IDLE
 from monitor.reference import Reference
 from monitor.rerun import UnknownPack, version_in
+from monitor.rules import RuleSet
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
 from monitor.stream.topics import DLQ, KEYED, SWITCH, TICK, partition_of
@@ -127,9 +128,11 @@ class Intake:
             return
         try:
             lookup = events.decode(record.value, received_ms=record.timestamp, headers=record.headers)
-            lookup = enrich(lookup, self.reference, self._packs.rules(self.version).explanations)
-            self._acts.fold(lookup, self.reference, max(self.reached, lookup["ts"]))
-            keyed = self._keyed(lookup, record)
+            rules = self._packs.rules(self.version)
+            enrich(lookup, self.reference, rules.explanations)
+            reached = max(self._state.reached, lookup["ts"])
+            self._acts.fold(lookup, self.reference, reached)
+            keyed = self._keyed(lookup, record, rules, reached)
         except events.BadEvent as error:
             self._refuse(record, error.reason, error.detail, out)
         except Exception as error:  # a message we have no answer for must not stop the partition (promise 5)
@@ -149,12 +152,12 @@ class Intake:
         value = version.encode()
         out += [Out(KEYED, partition, SWITCH, value, record.timestamp) for partition in range(self.partitions)]
 
-    def _keyed(self, lookup: dict[str, Any], record: Any) -> list[Out]:
-        reached, version = max(self.reached, lookup["ts"]), self.version
-        lookup["@"] = (reached, self.partition, record.offset, record.timestamp, version)
+    def _keyed(self, lookup: dict[str, Any], record: Any, rules: RuleSet, reached: int) -> list[Out]:
+        timestamp, partitions = record.timestamp, self.partitions
+        lookup["@"] = (reached, self.partition, record.offset, timestamp, self.version)
         value = orjson.dumps(lookup)
-        keys = [f"actor/{lookup['actor.id']}", *self._packs.rules(version).partition_keys(lookup)]
-        out = [Out(KEYED, partition_of(key, self.partitions), key.encode(), value, record.timestamp) for key in keys]
+        keys = [f"actor/{lookup['actor.id']}", *rules.partition_keys(lookup)]
+        out = [Out(KEYED, partition_of(key, partitions), key.encode(), value, timestamp) for key in keys]
         self._state.reached = reached
         return out
 

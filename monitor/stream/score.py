@@ -35,7 +35,7 @@ class Group:
         self.at = at
 
     def step(
-        self, place: Place, slim: dict[str, Any], features: dict[str, float], anomalies: Sequence[str], rules: RuleSet
+        self, place: Place, slim: dict[str, Any], features: Sequence[float], anomalies: Sequence[str], rules: RuleSet
     ) -> list[alerts.Alert]:
         """Score and learn one lookup; one that was learned before (redelivered) gives no alert."""
         _, src, off = place
@@ -83,8 +83,7 @@ class Score:
         for place, (name, (_, (*_, received, version), slim, features, anomalies), origin) in self._merger.ready():
             origin.waiting -= 1
             self._changed.add(name)
-            vector = dict(zip(FEATURES, features, strict=True))
-            for alert in self._group(name, written).step(place, slim, vector, anomalies, self._packs.rules(version)):
+            for alert in self._group(name, written).step(place, slim, features, anomalies, self._packs.rules(version)):
                 written.alerts.append((alert, received))
                 written.out.append(alert_out(alert, self.partitions, received))
         return written

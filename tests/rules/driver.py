@@ -26,7 +26,7 @@ def firings_as_they_are() -> Iterator[None]:
     """The detector hands on firings rather than the alerts made of them, and leaves out the features."""
     with (
         patch("monitor.detector.alerts.from_firing", lambda firing, pack: firing),
-        patch("monitor.detector.observe", lambda state, lookup: {}),
+        patch("monitor.detector.measure", lambda state, lookup: []),
     ):
         yield
 

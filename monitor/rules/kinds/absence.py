@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from monitor.rules.kinds.kind import Hit, Kind, entry_of, span_words
 from monitor.rules.model import Correlation, Lookup
 from monitor.rules.state import Entry, Log, State, Waiting
-from monitor.rules.windows import insert, lateness
+from monitor.rules.windows import insert
 
 #: How much longer than the span is waited, so that what arrives late still counts.
 SLACK_MS: Final = 3600 * 1000
@@ -33,14 +33,15 @@ class Absence(Kind):
     def start(self, rule: Correlation) -> State:
         return Log()
 
-    def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
+    def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
         """Note a lookup; nothing is decided yet."""
         entry = entry_of(lookup, [0 in hits, any(hits)])
         if hits and insert(rule, state.entries, entry):
             _thin_out(rule, state.entries)
-        return iter(())
+        return None
 
-    def due(self, rule: Correlation, lookup: Lookup) -> int:
+    @staticmethod
+    def due(rule: Correlation, lookup: Lookup) -> int:
         """When it can be decided, in event time."""
         return int(lookup["ts"]) + max(rule.span_ms + SLACK_MS + rule.delay_ms, rule.grace_ms)
 
@@ -80,7 +81,7 @@ def _thin_out(rule: Correlation, entries: list[Entry]) -> None:
 
     What one of those in the middle follows, the one before or the one after it follows too.
     """
-    horizon = entries[-1].ts - max(rule.span_ms + SLACK_MS + rule.delay_ms, rule.grace_ms) - lateness(rule)
+    horizon = entries[-1].ts - max(rule.span_ms + SLACK_MS + rule.delay_ms, rule.grace_ms) - rule.late_ms
     kept: list[Entry] = []
     following = 0
     for entry in entries:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from monitor.rules.kinds.kind import Hit, Kind
 from monitor.rules.model import Correlation, Lookup
 from monitor.rules.state import Hush, State
@@ -23,5 +21,5 @@ class Anomaly(Kind):
     def start(self, rule: Correlation) -> State:
         return Hush()
 
-    def observe(self, rule: Correlation, state: Hush, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        return iter(())
+    def observe(self, rule: Correlation, state: Hush, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from monitor.rules.kinds.chance import chance_of
@@ -19,9 +19,9 @@ from monitor.rules.kinds.kind import (
     with_evidence,
 )
 from monitor.rules.kinds.slots import evidence, oldest_slot, quiet_at, slot_of
-from monitor.rules.model import Correlation, Lookup
+from monitor.rules.model import DAY_MS, Correlation, Lookup
 from monitor.rules.state import Entry, Slots, State, Values, Waiting
-from monitor.rules.windows import DAY_MS, Window, is_quiet, lateness
+from monitor.rules.windows import Window, is_quiet
 
 #: The values a group is remembered to have had; the longest unseen go first.
 MAX_VALUES: Final = 512
@@ -34,6 +34,7 @@ MAX_BASELINE: Final = 366
 SHARE_SLOTS: Final = 32
 #: A lookup may be late by so many periods at most.
 MAX_LATE: Final = 64
+_NOTHING: Final = (0,)
 
 
 class NewValue(Kind):
@@ -53,23 +54,26 @@ class NewValue(Kind):
     def start(self, rule: Correlation) -> State:
         return Values()
 
-    def observe(self, rule: Correlation, state: Values, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
+    def observe(self, rule: Correlation, state: Values, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
         value, ts = values_of(rule, lookup), lookup["ts"]
         if value is None:
-            return
-        state.first = ts if state.first is None else min(state.first, ts)
-        state.newest = max(state.newest, ts)
-        mark = mark_of(value)
-        last = state.seen.get(mark)
-        state.seen[mark] = ts if last is None else max(ts, last)
-        if len(state.seen) > MAX_VALUES:
-            del state.seen[min(state.seen, key=lambda each: (state.seen[each], each))]
+            return None
+        if state.first is None or ts < state.first:
+            state.first = ts
+        if ts > state.newest:
+            state.newest = ts
+        mark, seen = mark_of(value), state.seen
+        last = seen.get(mark)
+        seen[mark] = ts if last is None or ts > last else last
+        if len(seen) > MAX_VALUES:
+            del seen[min(seen, key=lambda each: (seen[each], each))]
         if last is not None and ts - last <= rule.span_ms:
-            return
-        if ts - state.first >= rule.options.get("learning", LEARNING_MS):
-            reason = f"a value of {' and '.join(rule.fields)} not seen for {span_words(rule.span_ms)}"
-            quiet = bool(rule.suppress_ms) and quiet_at(rule, state, ts)
-            yield Hit(ts, 1, [entry_of(lookup, None)], reason, quiet)
+            return None
+        if ts - state.first < rule.options.get("learning", LEARNING_MS):
+            return None
+        reason = f"a value of {' and '.join(rule.fields)} not seen for {span_words(rule.span_ms)}"
+        quiet = bool(rule.suppress_ms) and quiet_at(rule, state, ts)
+        return Hit(ts, 1, [entry_of(lookup, None)], reason, quiet)
 
 
 class RateChange(Kind):
@@ -89,28 +93,31 @@ class RateChange(Kind):
     def start(self, rule: Correlation) -> State:
         return Slots()
 
-    def observe(self, rule: Correlation, state: Slots, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        ts = lookup["ts"]
-        period = ts // rule.span_ms
-        if period < max(ts, state.newest) // rule.span_ms - late_periods(rule):
-            return
-        state.first = period if state.first is None else min(state.first, period)
-        state.slots.setdefault(period, [0])[0] += 1
+    def observe(self, rule: Correlation, state: Slots, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
+        ts, span, slots = lookup["ts"], rule.span_ms, state.slots
+        period, before = ts // span, state.newest // span
+        if period < before and period < before - late_periods(rule):
+            return None
+        if state.first is None or period < state.first:
+            state.first = period
+        counts = slots.get(period)
+        if counts is None:
+            slots[period] = [1]
+        else:
+            counts[0] += 1
         remember(state, entry_of(lookup, None))
-        oldest = (
-            state.newest // rule.span_ms - late_periods(rule) - self._length(rule) - rule.grace_ms // rule.span_ms - 1
-        )
-        for old in [each for each in state.slots if each < oldest]:
-            del state.slots[old]
-        hit = self._of_period(rule, state, period)
-        if hit is not None:
-            yield hit
+        if period > before:  # else what is too old has gone already
+            oldest = period - late_periods(rule) - self._length(rule) - rule.grace_ms // span - 1
+            for old in [each for each in slots if each < oldest]:
+                del slots[old]
+        return self._of_period(rule, state, period)
 
     def _of_period(self, rule: Correlation, state: Slots, period: int) -> Hit | None:
-        length, count = self._length(rule), state.slots.get(period, [0])[0]
+        count = state.slots.get(period, _NOTHING)[0]
         if count < max(1, rule.options.get("minimum", 1)) or state.first is None:
             return None
-        before = [state.slots.get(each, [0])[0] for each in range(max(period - length, state.first + 1), period)]
+        length = self._length(rule)
+        before = [state.slots.get(each, _NOTHING)[0] for each in range(max(period - length, state.first + 1), period)]
         if len(before) < min(LEAST_PERIODS, length):
             return None
         start, end = period * rule.span_ms, (period + 1) * rule.span_ms - 1
@@ -144,7 +151,7 @@ class RateChange(Kind):
 
 def late_periods(rule: Correlation) -> int:
     """By how many periods a lookup may be late."""
-    return min(MAX_LATE, -(-lateness(rule) // rule.span_ms))
+    return min(MAX_LATE, -(-rule.late_ms // rule.span_ms))
 
 
 class Share(Kind):
@@ -161,23 +168,31 @@ class Share(Kind):
     def start(self, rule: Correlation) -> State:
         return Slots()
 
-    def observe(self, rule: Correlation, state: Slots, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        ts = lookup["ts"]
-        slot = slot_of(rule, ts, SHARE_SLOTS)
-        if 1 not in hits or slot <= slot_of(rule, state.newest, SHARE_SLOTS) - SHARE_SLOTS:
-            return
-        counts = state.slots.setdefault(slot, [0, 0])
-        counts[0] += 0 in hits
+    def observe(self, rule: Correlation, state: Slots, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
+        if 1 not in hits:
+            return None
+        ts, newest, width = lookup["ts"], state.newest, -(-rule.span_ms // SHARE_SLOTS)
+        slot = ts // width
+        if ts < newest and slot <= newest // width - SHARE_SLOTS:
+            return None
+        counts = state.slots.get(slot)
+        if counts is None:
+            counts = state.slots[slot] = [0, 0]
         counts[1] += 1
-        state.newest = max(state.newest, ts)
-        if 0 in hits:
-            remember(state, entry_of(lookup, None))
-        oldest = oldest_slot(rule, state.newest, SHARE_SLOTS)
-        for old in [each for each in state.slots if each < oldest]:
-            del state.slots[old]
-        hit = self._of_window(rule, state, state.newest) if 0 in hits else None
-        if hit is not None:
-            yield hit._replace(quiet=quiet_at(rule, state, hit.end))
+        if ts > newest:
+            state.newest = ts
+            if (ts - rule.grace_ms) // width > (
+                newest - rule.grace_ms
+            ) // width:  # else what is too old has gone already
+                oldest = oldest_slot(rule, ts, SHARE_SLOTS)
+                for old in [each for each in state.slots if each < oldest]:
+                    del state.slots[old]
+        if 0 not in hits:
+            return None
+        counts[0] += 1
+        remember(state, entry_of(lookup, None))
+        hit = self._of_window(rule, state, state.newest)
+        return None if hit is None else hit._replace(quiet=quiet_at(rule, state, hit.end))
 
     def _of_window(self, rule: Correlation, state: Slots, end: int) -> Hit | None:
         last = slot_of(rule, end, SHARE_SLOTS)

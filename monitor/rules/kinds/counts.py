@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from monitor.rules.kinds.kind import (
@@ -14,7 +14,6 @@ from monitor.rules.kinds.kind import (
     entry_of,
     holds,
     mark_of,
-    needed,
     recorded,
     remember,
     shorten_to_needed,
@@ -85,20 +84,19 @@ class ValueCount(OfLog):
     def value(self, rule: Correlation, lookup: Lookup, hits: tuple[int, ...]) -> Any:
         return values_of(rule, lookup)
 
-    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
+    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
         if not isinstance(state, Values):
-            yield from super().observe(rule, state, lookup, hits)
-            return
+            return super().observe(rule, state, lookup, hits)
         value = values_of(rule, lookup)
         if value is None or slot_of(rule, lookup["ts"]) <= slot_of(rule, state.newest) - SLOTS:
-            return
+            return None
         remember(state, entry_of(lookup, mark_of(value)))
         sample(rule, state, mark_of(value), slot_of(rule, lookup["ts"]))
         count = len(state.seen) << state.level
-        if holds(rule, count):
-            inside = evidence(rule, state.recent, state.newest)
-            quiet = quiet_at(rule, state, state.newest)
-            yield Hit(state.newest, count, inside, counted(rule, self.noun, count), quiet)
+        if not holds(rule, count):
+            return None
+        inside, quiet = evidence(rule, state.recent, state.newest), quiet_at(rule, state, state.newest)
+        return Hit(state.newest, count, inside, counted(rule, self.noun, count), quiet)
 
     def measure(self, rule: Correlation, inside: Sequence[Entry]) -> float:
         return len({entry.value for entry in inside})
@@ -107,11 +105,13 @@ class ValueCount(OfLog):
         return too_few(rule, size)
 
     def shorten(self, rule: Correlation, entries: list[Entry]) -> None:
+        if len(entries) <= rule.enough:
+            return
         older = bisect_right(entries, decided_before(rule, entries[-1].ts), key=TS)
-        if older <= needed(rule):
+        if older <= rule.enough:
             return
         newest = {entry.value: at for at, entry in enumerate(entries[:older])}
-        entries[:older] = [entries[at] for at in sorted(newest.values())[-needed(rule) :]]
+        entries[:older] = [entries[at] for at in sorted(newest.values())[-rule.enough :]]
 
     def quiet(self, rule: Correlation, state: Any, waiting: Waiting) -> bool:
         return quiet_at(rule, state, waiting.end) if isinstance(state, Values) else super().quiet(rule, state, waiting)
@@ -146,8 +146,8 @@ def sample(rule: Correlation, state: Values, mark: int, slot: int) -> None:
         state.seen[mark] = max(slot, state.seen.get(mark, slot))
     for old in [each for each, last in state.seen.items() if last < oldest]:
         del state.seen[old]
-    if needed(rule) <= MAX_VALUES:
-        while len(state.seen) > needed(rule):
+    if rule.enough <= MAX_VALUES:
+        while len(state.seen) > rule.enough:
             del state.seen[min(state.seen, key=lambda each: (state.seen[each], each))]
         return
     while len(state.seen) > MAX_VALUES:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from monitor.rules.model import Correlation, Lookup
 from monitor.rules.state import Entry, Log, Slots, State, Values, Waiting
-from monitor.rules.values import COMPARE, brief, key_of
+from monitor.rules.values import COMPARE, MAX_VALUE, brief, key_of
 from monitor.rules.windows import (
     TS,
     Window,
@@ -18,7 +18,6 @@ from monitor.rules.windows import (
     insert,
     is_quiet,
     keep_newest,
-    lateness,
     note_fired,
     window_at,
     windows_with,
@@ -80,8 +79,11 @@ class Kind:
         """A group's state before its first lookup."""
         raise NotImplementedError
 
-    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
-        """Count a lookup that matched the rules at positions ``hits``; the windows for which the condition holds now."""
+    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
+        """Count a lookup that matched the rules at positions ``hits``; the first window for which the condition holds now.
+
+        One that is only counted, as one near it has fired, is told when there is no other.
+        """
         raise NotImplementedError
 
     def fire(self, rule: Correlation, state: Any, group: Sequence[tuple[str, str]], end: int) -> int:
@@ -141,27 +143,35 @@ class OfLog(Kind):
         """What of a lookup is looked at; ``None``: the lookup has nothing to look at and is not counted."""
         raise NotImplementedError
 
-    def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
+    def observe(self, rule: Correlation, state: Log, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
         value = self.value(rule, lookup, hits)
-        entry = entry_of(lookup, value)
-        if value is None or (rule.delay_ms and self._is_told_again(state, entry)):
-            return
-        if not insert(rule, state.entries, entry):
-            return
+        if value is None:
+            return None
+        entry, entries = entry_of(lookup, value), state.entries
+        if rule.delay_ms and entries and entries[-1].ts >= entry.ts and self._is_told_again(state, entry):
+            return None
+        if not insert(rule, entries, entry):
+            return None
         forget(rule, state)
         if rule.window == "sliding" and not rule.grace_ms:
-            self.shorten(rule, state.entries)
-        left = MAX_LOOKED_AT
-        for window in windows_with(rule, state.entries, entry.ts):
+            self.shorten(rule, entries)
+        return None if self.cannot(rule, len(entries)) else self._first_hit(rule, state, entry.ts)
+
+    def _first_hit(self, rule: Correlation, state: Log, ts: int) -> Hit | None:
+        """The first of the windows that a time is in for which the condition holds, and that nothing keeps quiet if possible."""
+        left, only_quiet = MAX_LOOKED_AT, None
+        for window in windows_with(rule, state.entries, ts):
             quiet = is_quiet(rule, state.fired, window, state.entries)
             if (quiet and not rule.suppress_ms) or self.cannot(rule, window.past - window.first):
                 continue
             if left < 0:
-                return
+                break
             left -= window.past - window.first
             hit = self._hit(rule, state, window)
-            if hit is not None:
-                yield hit._replace(quiet=quiet)
+            if hit is not None and not quiet:
+                return hit
+            only_quiet = hit._replace(quiet=True) if hit is not None else only_quiet
+        return only_quiet
 
     def _is_told_again(self, state: Log, entry: Entry) -> bool:
         """Whether a lookup is counted already: another part matched it, and this one has waited."""
@@ -237,24 +247,19 @@ def holds(rule: Correlation, count: float) -> bool:
     return all(COMPARE[name](count, bound) for name, bound in rule.bounds)
 
 
-def needed(rule: Correlation) -> int:
-    """So many of something, or more, are all the same to the rule's bounds; at least 20, for the evidence."""
-    return max(20, int(max((bound for _, bound in rule.bounds), default=0)) + 1)
-
-
 def decided_before(rule: Correlation, newest: int) -> int:
     """Lookups up to this time are only in windows together with all newer ones, so that their number is enough."""
-    return newest - lateness(rule)
+    return newest - rule.late_ms
 
 
 def shorten_to_needed(rule: Correlation, entries: list[Entry]) -> None:
     """Of lookups that are old enough, keep no more than the bounds can tell apart."""
-    keep_newest(entries, decided_before(rule, entries[-1].ts), needed(rule))
+    keep_newest(entries, decided_before(rule, entries[-1].ts), rule.enough)
 
 
 def too_few(rule: Correlation, size: int) -> bool:
     """Whether a number that is at most ``size`` is below the bounds."""
-    return any(size < bound for name, bound in rule.bounds if name in ("gt", "gte", "eq"))
+    return size < rule.least
 
 
 def entry_of(lookup: Lookup, value: Any) -> Entry:
@@ -264,13 +269,17 @@ def entry_of(lookup: Lookup, value: Any) -> Entry:
 
 def values_of(rule: Correlation, lookup: Lookup) -> str | None:
     """The lookup's values of the rule's fields as one text; ``None`` when one is missing. A list is one value."""
-    parts = []
-    for name in rule.fields:
-        found = lookup.get(name)
-        if found is None:
-            return None
-        parts.append(brief("|".join(map(key_of, found)) if type(found) is list else key_of(found)))
-    return "\x1f".join(parts)
+    if len(rule.fields) == 1:  # as nearly always
+        found = lookup.get(rule.fields[0])
+        if type(found) is str and len(found) <= MAX_VALUE and found.isascii():
+            return found.lower()
+        return None if found is None else _text_of(found)
+    values = [lookup.get(name) for name in rule.fields]
+    return None if None in values else "\x1f".join(map(_text_of, values))
+
+
+def _text_of(value: Any) -> str:
+    return brief("|".join(map(key_of, value)) if type(value) is list else key_of(value))
 
 
 def mark_of(text: str) -> int:
@@ -280,11 +289,14 @@ def mark_of(text: str) -> int:
 
 def remember(state: Slots | Values, entry: Entry) -> None:
     """Keep the newest lookups as evidence."""
-    state.newest = max(state.newest, entry.ts)
-    state.recent.append(entry)
-    if len(state.recent) > 1 and entry.ts < state.recent[-2].ts:
-        state.recent.sort(key=TS)
-    del state.recent[:-MAX_RECENT]
+    recent = state.recent
+    recent.append(entry)
+    if entry.ts >= state.newest:
+        state.newest = entry.ts
+    elif len(recent) > 1 and entry.ts < recent[-2].ts:
+        recent.sort(key=TS)
+    if len(recent) > MAX_RECENT:
+        del recent[:-MAX_RECENT]
 
 
 def counted(rule: Correlation, noun: str, count: float) -> str:

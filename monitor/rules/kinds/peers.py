@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -38,12 +38,12 @@ class PeerDeviation(Kind):
     def start(self, rule: Correlation) -> State:
         return Peers()
 
-    def observe(self, rule: Correlation, state: Peers, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
+    def observe(self, rule: Correlation, state: Peers, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
         ts = lookup["ts"]
         period = ts // rule.span_ms
         group = group_values(rule, lookup, rule.rules[hits[0]])
         if group is None or period < max(ts, state.newest) // rule.span_ms - late_periods(rule):
-            return
+            return None
         state.newest = max(state.newest, ts)
         member = _member(group)
         counts = state.counts.setdefault(member, {})
@@ -53,8 +53,7 @@ class PeerDeviation(Kind):
             del counts[old]
         self._forget(state, oldest)
         hit = self._of_period(rule, state, member, period)
-        if hit is not None:
-            yield hit._replace(inside=[entry_of(lookup, None)])
+        return None if hit is None else hit._replace(inside=[entry_of(lookup, None)])
 
     def _of_period(self, rule: Correlation, state: Peers, member: str, period: int) -> Hit | None:
         count = state.counts.get(member, {}).get(period, 0)

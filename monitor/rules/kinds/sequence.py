@@ -44,7 +44,11 @@ class SequenceRun(OfLog):
         for text in {entry.value for entry in inside}:
             for around, number in numbers_in(text):
                 numbers[around].add(number)
-        return max((longest_run(each, int(rule.options.get("gap", 1))) for each in numbers.values()), default=0)
+        longest, gap = 0, int(rule.options.get("gap", 1))
+        for each in numbers.values():
+            if len(each) > longest:  # a run is at most as long as there are numbers
+                longest = max(longest, longest_run(each, gap))
+        return longest
 
     def cannot(self, rule: Correlation, size: int) -> bool:
         return too_few(rule, size)

@@ -7,7 +7,7 @@ is in the window.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from monitor.rules.kinds.kind import (
@@ -16,7 +16,6 @@ from monitor.rules.kinds.kind import (
     counted,
     entry_of,
     holds,
-    needed,
     remember,
     with_evidence,
 )
@@ -37,7 +36,7 @@ def is_long(rule: Correlation) -> bool:
 
 def is_long_count(rule: Correlation) -> bool:
     """Whether a number of lookups or values is counted in slots: over a long span, or if the rule asks for very many."""
-    return is_long(rule) or (rule.window == "sliding" and needed(rule) > MAX_COUNTED)
+    return is_long(rule) or (rule.window == "sliding" and rule.enough > MAX_COUNTED)
 
 
 def slot_of(rule: Correlation, ts: int, slots: int = SLOTS) -> int:
@@ -83,22 +82,20 @@ class LongLog(OfLog):
         """What :meth:`measure` is of the lookups, of the slots of a window, at least one of which has a lookup."""
         raise NotImplementedError
 
-    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Iterator[Hit]:
+    def observe(self, rule: Correlation, state: Any, lookup: Lookup, hits: tuple[int, ...]) -> Hit | None:
         if not isinstance(state, Slots):
-            yield from super().observe(rule, state, lookup, hits)
-            return
+            return super().observe(rule, state, lookup, hits)
         value = self.value(rule, lookup, hits)
         entry = entry_of(lookup, value)
         if value is None or slot_of(rule, entry.ts) <= slot_of(rule, state.newest) - SLOTS:
-            return
+            return None
         self.put(state.slots.setdefault(slot_of(rule, entry.ts), []), entry)
         remember(state, entry)
         oldest = oldest_slot(rule, state.newest)
         for slot in [each for each in state.slots if each < oldest]:
             del state.slots[slot]
         hit = self._of_window(rule, state, state.newest)
-        if hit is not None:
-            yield hit._replace(quiet=quiet_at(rule, state, hit.end))
+        return None if hit is None else hit._replace(quiet=quiet_at(rule, state, hit.end))
 
     def _of_window(self, rule: Correlation, state: Slots, end: int) -> Hit | None:
         last = slot_of(rule, end)

@@ -55,6 +55,8 @@ class Temporal(OfLog):
         return f"{number(count)} of {len(rule.rules)} rules matched within {span_words(rule.span_ms)}"
 
     def shorten(self, rule: Correlation, entries: list[Entry]) -> None:
+        if len(entries) <= len(rule.rules):
+            return
         older = bisect_right(entries, decided_before(rule, entries[-1].ts), key=TS)
         if older <= len(rule.rules):
             return
@@ -95,6 +97,8 @@ class TemporalOrdered(Temporal):
         return f"{super().reason(rule, count)}, in order"
 
     def shorten(self, rule: Correlation, entries: list[Entry]) -> None:
+        if len(entries) <= MAX_OLD:
+            return
         older = bisect_right(entries, decided_before(rule, entries[-1].ts), key=TS)
         if older <= MAX_OLD:
             return

@@ -14,8 +14,8 @@ from monitor.rules.lint.known import is_single
 from monitor.rules.lint.logic import feasible, met_by_all
 from monitor.rules.lint.pack import Pack, Written
 from monitor.rules.lint.registry import CORRELATION, RULES, Note, check
-from monitor.rules.model import LEVELS, Correlation, Detection
-from monitor.rules.windows import DAY_MS, LONG_MS, MAX_ENTRIES
+from monitor.rules.model import DAY_MS, LEVELS, Correlation, Detection
+from monitor.rules.windows import LONG_MS, MAX_ENTRIES
 
 _AT: Final = "correlation"
 _CONDITION: Final[KeyPath] = (_AT, "condition")
