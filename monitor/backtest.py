@@ -10,7 +10,7 @@ from typing import Any
 from monitor import ending, events
 from monitor.acts import Acts
 from monitor.alerts import Alert
-from monitor.detector import Detector, KeyState, peer_group_of
+from monitor.detector import FORGET_AFTER_MS, Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
 from monitor.model import PeerModel
 from monitor.order import IDLE, Merger
@@ -26,6 +26,7 @@ class Backtest:
     """One run. ``source_of`` gives the source partition (0 to ``partitions`` - 1) of an actor's lookups, as the producer does.
 
     The log ends with its last lookup, as it would for a worker; with ``run_on_ms`` time goes on for so long after it.
+    ``forget_ms`` is as in :class:`monitor.detector.Detector`.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Backtest:
         source_of: Callable[[str], int],
         quantile: float,
         run_on_ms: int = 0,
+        forget_ms: int = FORGET_AFTER_MS,
     ) -> None:
+        self._forget_ms = forget_ms
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._reference = reference
@@ -93,7 +96,7 @@ class Backtest:
 
     def _detector_for(self, rules: RuleSet) -> Detector:
         explained = partial(explains_later, self._reference, explanations=rules.explanations)
-        return Detector(rules, explained, rules_of=self._versions.__getitem__)
+        return Detector(rules, explained, rules_of=self._versions.__getitem__, forget_ms=self._forget_ms)
 
     def _take(self, lookup: dict[str, Any]) -> list[Alert]:
         src = self._source_of(lookup["actor.id"])

@@ -82,7 +82,12 @@ def backtest(
     known, refused = load_reference(reference_file)
     ruleset, problems = load_rules(rules or settings.rules, known.lists)
     run = Backtest(
-        ruleset, known, settings.partitions, lambda actor: partition_of(actor, settings.partitions), settings.quantile
+        ruleset,
+        known,
+        settings.partitions,
+        lambda actor: partition_of(actor, settings.partitions),
+        settings.quantile,
+        forget_ms=settings.forget_ms,
     )
     began, found = time.perf_counter(), []
     size = events_file.stat().st_size if events_file.exists() else 0

@@ -75,7 +75,8 @@ class History:
                 done.see(lookup["actor.id"], lookup["ts"])
                 return super()._take(lookup)
 
-        run = Noting(rules, log.reference, log.sources, log.source_of, self._settings.quantile, log.run_on_ms)
+        quantile, forget_ms = self._settings.quantile, self._settings.forget_ms
+        run = Noting(rules, log.reference, log.sources, log.source_of, quantile, log.run_on_ms, forget_ms)
         began = time.perf_counter()
         lines = (line for piece in pieces_of(log.file, done.troubles) for line in messages_in(piece))
         done.alerts = in_order_of_time(run.run(lines, int(time.time() * 1000)))

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor import alerts
+from monitor.backtest import Backtest
 from monitor.detector import Detector, KeyState, load_state
+from monitor.reference import Reference
 from monitor.rules import load_texts
 from monitor.stream.batches import Out
 from monitor.stream.detect import Chunk, Detect
@@ -74,6 +76,19 @@ def log_of(steps: list[tuple[int, int]]) -> list[Any]:
         made.append(keyed(actor, day, len(made), reached))
         made += [tick(reached, len(made) + number) for number in range(MESSAGES_A_KEY)]
     return made
+
+
+def test_a_backtest_forgets_as_the_service_does() -> None:
+    raws = [
+        orjson.dumps({"id": str(days), "time": f"2026-{month}-01T00:00:00Z", "system": "bvi", "action": "read", "actor": {"id": "o-1"}})
+        for days, month in enumerate(("01", "02", "03"))
+    ]  # fmt: skip
+
+    def found(forget_ms: int) -> int:
+        run = Backtest(RULES, Reference([]), 1, lambda _: 0, 0.999, forget_ms=forget_ms)
+        return len(list(run.run(raws, START)))
+
+    assert (found(40 * DAY), found(FORGET)) == (1, 0), "January has 31 days"
 
 
 def alerts_in(out: list[Out]) -> list[bytes]:
