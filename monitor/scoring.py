@@ -22,6 +22,8 @@ def score_lookup(
     wanted = [rule for name in anomalies if isinstance(rule := rules.by_id.get(name), Correlation)]
     bounds = [model.quantile_at(rule.options.get("quantile", 0.999)) for rule in wanted]
     scored = model.learn(actor, ts, features)
+    if not (scored.alert or wanted):
+        return []
     made: list[alerts.Alert] = []
     reasons: list[str] = []
     if scored.alert:

@@ -8,9 +8,10 @@ turns. Until it turns, a leaf's score does not change, so it is worked out then,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from operator import getitem
+from operator import getitem, sub, truediv
 from typing import Any
 
 from river import anomaly
@@ -103,22 +104,26 @@ class Scale:
     def __init__(self, low: list[float] | None = None, high: list[float] | None = None) -> None:
         self.low = low or []
         self.high = high or []
+        self._spans = self._measured()
+
+    def _measured(self) -> list[float]:
+        # By an infinite span, whatever is divided is 0.
+        return [high - low or math.inf for low, high in zip(self.low, self.high, strict=True)]
 
     def learn(self, values: Sequence[float]) -> None:
         """Widen the ranges so that they hold a vector."""
         if not self.low:
             self.low, self.high = list(values), list(values)
+            self._spans = self._measured()
             return
         for low, value, high in zip(self.low, values, self.high, strict=True):
             if not low <= value <= high:
                 self.low, self.high = list(map(min, self.low, values)), list(map(max, self.high, values))
+                self._spans = self._measured()
                 return
 
     def transform(self, values: Sequence[float]) -> list[float]:
         """The vector within the ranges; beyond them below 0 or above 1, and 0 for a range of one value."""
         if not self.low:
             return [0.0] * len(values)
-        return [
-            (value - low) / (high - low) if high != low else 0.0
-            for value, low, high in zip(values, self.low, self.high, strict=True)
-        ]
+        return list(map(truediv, map(sub, values, self.low), self._spans))

@@ -99,12 +99,12 @@ class Detect:
         written = Written()
         last = records[-1]
         for record in records:
-            if record.key == TICK:
+            if record.key.startswith(b"actor/"):
+                self._count(record.key.decode(), orjson.loads(record.value), written)
+            elif record.key == TICK:
                 self._tick(record, written)
             elif record.key == SWITCH:
                 self._version = record.value.decode()
-            elif record.key.startswith(b"actor/"):
-                self._count(record.key.decode(), orjson.loads(record.value), written)
             else:
                 self._hold(record, chunk)
         for _, (key, value, origin) in self._merger.ready():

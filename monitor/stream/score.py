@@ -80,7 +80,7 @@ class Score:
             chunk.waiting += 1
             chunk.lookups += 1
             self._merger.push((content[0], src), (reached, src, off), (record.key.decode(), content, chunk))
-        for place, (name, (_, (*_, received, version), slim, features, anomalies), origin) in self._merger.ready():
+        for place, (name, (_, (_, _, _, received, version), slim, features, anomalies), origin) in self._merger.ready():
             origin.waiting -= 1
             self._changed.add(name)
             for alert in self._group(name, written).step(place, slim, features, anomalies, self._packs.rules(version)):
