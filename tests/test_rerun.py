@@ -174,6 +174,23 @@ def test_paperwork_counts_as_it_was_known_when_the_alert_was_decided(written: in
     assert len(found) == raised
 
 
+def test_what_was_due_is_decided_before_what_is_written_next() -> None:
+    made = rules(detection({"action": "read"}, name="graced", grace="2h"))
+    more = {"actor": {"id": "o-9"}, "subject": {"id": "p-9"}}
+    others = [lookup_of(0, number, 2 * HOUR + ts, **more) for number, ts in ((1, -1), (2, 1))]
+    actor = Fact(0, T0 - 1, b"actor/o-0", b'{"record": "actor", "id": "o-0"}')
+    run = Rerun(packs(made), [made.version], Reference(), QUANTILE, 10**9)
+    found = run.play([actor, lookup_of(0, 0, 0), *others, paperwork(2 * HOUR + 2)])
+    assert [each.alert.events for each in found if each.alert.actors == ["o-0"]] == [["x-0-0"]]
+
+
+def test_the_future_is_judged_by_when_a_lookup_was_received() -> None:
+    made = rules(detection({"action": "read"}, name="base"))
+    run = Rerun(packs(made), [made.version], Reference(), QUANTILE, 10**9)
+    assert list(run.play([lookup_of(0, 0, 25 * HOUR, received=0)])) == []
+    assert run.refused == {"time-in-future": 1}
+
+
 def test_reference_data_counts_from_when_it_came() -> None:
     made = rules(detection({"actor.unit": "north"}, name="north"))
     actor = {"record": "actor", "id": "o-0"}

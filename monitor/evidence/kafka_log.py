@@ -75,7 +75,8 @@ class Log:
         parts = self._parts(topic)
         with self._consumer() as consumer:
             found = consumer.offsets_for_times(dict.fromkeys(parts, received_ms + 1))
-        return [None if found.get(part) is None else found[part].offset for part in parts]
+        offsets = [None if found.get(part) is None else found[part].offset for part in parts]
+        return [None if offset is None or offset < 0 else offset for offset in offsets]
 
     def _parts(self, topic: str) -> list[Any]:
         return [TopicPartition(topic, number) for number in range(self.partitions(topic))]

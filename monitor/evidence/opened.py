@@ -94,7 +94,7 @@ class Opened:
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
             is_signature = name == manifests.MANIFEST or name.startswith(f"{manifests.MANIFEST}.")
-            if not path.is_dir() and name not in files and not is_signature:
+            if (path.is_symlink() or not path.is_dir()) and name not in files and not is_signature:
                 yield f"{name}: was not exported"
         for version, texts in sorted(self._packs.items()):
             if version_of(texts) != version:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from monitor.agree import Live
+from monitor.agree import Agree, Live
 from monitor.evidence import Unusable
 from monitor.evidence.facts import Facts, by_receipt
 from monitor.evidence.kafka_log import Log
@@ -58,7 +58,7 @@ def survey(log: Log, from_ms: int, to_ms: int, wait: float) -> KafkaSpan:
     settings = log.settings
     settled = [past for _, past in log.ranges(topics.ALERTS)]
     packs, current = _packs(log)
-    ranges, received_to_ms = _ranges(log, packs, to_ms)
+    ranges, received_to_ms = _ranges(log, packs, from_ms, to_ms)
     received = _oldest_received(log, ranges)
     cut = [at for (first, _), at in zip(ranges, received, strict=True) if first > 0]
     known_from = max(cut, default=None)
@@ -184,23 +184,35 @@ def _packs(log: Log) -> tuple[dict[str, dict[str, str]], str | None]:
     return found, current
 
 
-def _ranges(log: Log, packs: Mapping[str, Mapping[str, str]], to_ms: int) -> tuple[list[Range], int]:
+def _ranges(log: Log, packs: Mapping[str, Mapping[str, str]], from_ms: int, to_ms: int) -> tuple[list[Range], int]:
     """What of the log is needed, and up to which time of receipt: until all that concerns the span is decided.
 
-    A day is added for what comes late.
+    A day is added for what comes late. If alerts of the span came later still (an old log was read in, or somebody has forged
+    them), all of the log is needed to tell.
     """
     ranges, now = [Range(*each) for each in log.ranges(topics.EVENTS)], int(time.time() * 1000)
     if to_ms + _DAY_MS >= now:
         return ranges, now
     waits = max(longest_wait(load_texts(texts).rules) for texts in packs.values())
     received_to_ms = to_ms + _DAY_MS + waits
-    if received_to_ms >= now:
+    if received_to_ms >= now or _has_later(log, from_ms, to_ms, received_to_ms):
         return ranges, now
     after = log.after(topics.EVENTS, received_to_ms)
     return [
         Range(each.first, each.past if at is None else max(each.first, min(each.past, at)))
         for each, at in zip(ranges, after, strict=True)
     ], received_to_ms
+
+
+def _has_later(log: Log, from_ms: int, to_ms: int, received_to_ms: int) -> bool:
+    """Whether there are alerts of the span that came of something received after a time; or something that is no alert."""
+    agree = Agree(from_ms, to_ms)
+    for number, first in enumerate(log.after(topics.ALERTS, received_to_ms)):
+        if first is not None:
+            records = log.read(topics.ALERTS, number, first, log.ranges(topics.ALERTS)[number][1])
+            if any(agree.live(Live(number, record.offset, record.value)) for record in records):
+                return True
+    return False
 
 
 def _oldest_received(log: Log, ranges: list[Range]) -> list[int]:
@@ -283,7 +295,10 @@ class _Starts:
             for record in islice(self._log.read(topics.KEYED, number, begin, end), _LOOKED_AT):
                 if record.key in (topics.TICK, topics.SWITCH):
                     continue
-                _, src, off, _, version = orjson.loads(record.value)["@"]
+                try:
+                    _, src, off, _, version = orjson.loads(record.value)["@"]
+                except (ValueError, KeyError, TypeError):
+                    continue  # no worker has written that
                 if off >= self._ranges[src].first:
                     seen.add(src)
                     found[src] = min(found.get(src, (off, version)), (off, version))

@@ -166,6 +166,7 @@ def with_a_word_more(folder: Path) -> None:
 
 def with_a_link(folder: Path) -> None:
     (folder / "events2.jsonl").symlink_to(folder / "events.jsonl")
+    (folder / "rules2").symlink_to(folder / "rules")
 
 
 def out_of_the_folder(folder: Path) -> None:
@@ -237,6 +238,43 @@ def test_who_changes_a_lookup_is_found_by_running_it_again(copy: Path) -> None:
         done = monitor(*command)
         assert done.exit_code == 1
         assert "only-live" in done.output
+
+
+def test_who_changes_a_rule_is_found_by_its_version(copy: Path) -> None:
+    name = f"rules/{rules_of(NEW).version}/print.yml"
+    rewritten(copy, name, [(copy / name).read_bytes() + b"\n"])
+    done = monitor("verify", copy)
+    assert done.exit_code == 1
+    assert "are the rules of version" in done.output
+
+
+def test_who_changes_an_offset_is_found_by_the_manifest(copy: Path) -> None:
+    lines = (copy / "alerts.jsonl").read_bytes().splitlines(keepends=True)
+    last = orjson.loads(lines[-1])
+    lines[-1] = orjson.dumps({**last, "offset": last["offset"] + 10**6}) + b"\n"
+    rewritten(copy, "alerts.jsonl", lines)
+    done = monitor("verify", copy)
+    assert done.exit_code == 1
+    assert "is not of the offsets" in done.output
+
+
+def test_who_changes_the_hash_of_the_whole_is_found(copy: Path) -> None:
+    whole = load(copy)[0].whole.encode()
+    changed(copy, whole, whole[::-1])
+    assert "`whole` is not" in monitor("verify", copy).output
+
+
+def test_a_manifest_that_leaves_out_a_file_is_found(copy: Path) -> None:
+    from monitor.evidence import manifest as manifests
+
+    manifest = load(copy)[0]
+    del manifest.files["alerts.jsonl"]
+    manifest.whole = manifests.whole_of(manifest.files)
+    (copy / MANIFEST).write_bytes(manifests.encode(manifest))
+    (copy / "alerts.jsonl").unlink()
+    done = monitor("verify", copy)
+    assert done.exit_code == 1
+    assert "does not name alerts.jsonl" in done.output
 
 
 def test_who_has_no_key_is_found_by_the_seal(copy: Path, tmp_path: Path) -> None:

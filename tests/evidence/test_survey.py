@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 from monitor import alerts
 from monitor.cli import app
 from monitor.evidence.check import check
-from monitor.evidence.facts import Facts
+from monitor.evidence.facts import Facts, by_receipt
 from monitor.evidence.manifest import load
 from monitor.evidence.survey import live_of, survey
-from monitor.rerun import version_in
+from monitor.rerun import Fact, Message, version_in
 from monitor.stream import topics
 from monitor.stream.versions import pack_records
 from tests.evidence.fake import DAY, HOUR, NEW, OLD, PARTITIONS, FakeLog, Record, installation, rules_of
@@ -132,6 +132,14 @@ def test_what_workers_wrote_behind_a_change_of_rules_says_nothing_of_before(log:
     assert survey(log, *span(log), 0).facts.starts[0] == OLD_VERSION
 
 
+def test_what_no_worker_wrote_beside_the_lookups_is_passed_over(log: FakeLog) -> None:
+    for part in range(PARTITIONS):
+        keyed = log.held[topics.KEYED][part]
+        junk = [keyed[0]._replace(value=value) for value in (None, b"{", b"{}", b'{"@": [1]}', b'{"@": 1}', b"[]")]
+        keyed[:] = [each._replace(offset=number) for number, each in enumerate([*junk, *keyed])]
+    assert survey(log, *span(log), 0).facts.starts == [OLD_VERSION] * PARTITIONS
+
+
 def test_ticks_in_between_are_passed_over(log: FakeLog) -> None:
     for part in range(PARTITIONS):
         keyed = log.held[topics.KEYED][part]
@@ -150,7 +158,7 @@ def test_where_no_worker_ever_ran_there_is_nothing_to_compare(log: FakeLog, moni
 
 def test_what_is_no_pack_is_passed_over(log: FakeLog) -> None:
     log.put(topics.RULES, 0, b"feedfeed", b"rubbish", 0)
-    log.put(topics.RULES, 0, b"feedfeed", pack_records(OLD)[1][0].value, 0)
+    log.put(topics.RULES, 0, b"feedfeed", pack_records({"other.yml": OLD["base.yml"]})[1][0].value, 0)
     assert survey(log, *span(log), 0).packs.keys() == {OLD_VERSION, NEW_VERSION}
 
 
@@ -170,6 +178,13 @@ def test_reference_data_of_then_that_is_compacted_away_is_replaced_by_what_is_le
     agreement = check(found).agreement
     assert agreement.differences == []
     assert agreement.equal > 20
+
+
+def test_of_what_is_left_the_oldest_is_what_was_known_before() -> None:
+    facts = [Fact(5, 50, b"actor/o-1", b"a"), Fact(6, 60, b"actor/o-2", b"b"), Fact(7, 70, b"actor/o-1", b"c")]
+    message = Message(0, 0, 55, None, b"")
+    found = [each.value for each in by_receipt([iter([message])], lambda: iter(facts), preload=True)]
+    assert found == [b"a", b"b", b"a", b"", b"b", b"c"]
 
 
 def test_compaction_before_the_log_begins_takes_nothing_away(log: FakeLog) -> None:
@@ -218,15 +233,19 @@ def test_an_old_span_does_not_need_the_log_to_its_end(log: FakeLog) -> None:
     lookups = list(found.lookups())
     assert max(each.received_ms for each in lookups) <= until
     assert len(lookups) < sum(map(len, log.held[topics.EVENTS]))
-    late = next(each for each in log.held[topics.ALERTS][0])
-    raised = alerts.decode(late.value or b"")
-    forged = orjson.dumps({**orjson.loads(late.value or b""), "id": "late"})
-    assert raised.ts < begin + DAY // 4
-    log.put(topics.ALERTS, 0, b"x", forged, until + 1)
-    assert check(survey(log, begin, begin + DAY // 4, 0)).agreement.differences == []
-    log.put(topics.ALERTS, 0, b"x", forged.replace(b"late", b"soon"), until - 1)
-    (seen,) = check(survey(log, begin, begin + DAY // 4, 0)).agreement.differences
-    assert (seen.how, seen.id) == ("only-live", "soon")
+    assert check(found).agreement.differences == []
+
+
+def test_an_alert_of_an_old_span_that_came_later_needs_all_of_the_log(log: FakeLog) -> None:
+    """Somebody has forged it, or an old log was read in."""
+    begin = begin_of(log)
+    until = survey(log, begin, begin + DAY // 4, 0).facts.received_to_ms
+    known = next(each for each in log.held[topics.ALERTS][0] if alerts.decode(each.value or b"").ts < begin + DAY // 4)
+    log.put(topics.ALERTS, 0, b"x", orjson.dumps({**orjson.loads(known.value or b""), "id": "forged"}), until + HOUR)
+    found = survey(log, begin, begin + DAY // 4, 0)
+    assert found.facts.received_to_ms > until
+    (seen,) = check(found).agreement.differences
+    assert (seen.how, seen.id) == ("only-live", "forged")
 
 
 def test_alerts_that_came_after_the_look_at_the_log_are_not_settled(log: FakeLog) -> None:
