@@ -66,6 +66,8 @@ class Backtest:
                 continue
             try:
                 lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference, self._rules.explanations)
+            except events.Notice:
+                continue
             except events.BadEvent as error:
                 self.refused[error.reason] += 1
                 continue

@@ -78,6 +78,30 @@ OURS: Final = frozenset(
 )
 
 
+#: What a message of the topic may be, by its ``kind``, that is no lookup.
+NOTICES: Final = ("canary",)
+CANARY_NAME: Final = "lookup-monitor-canary"
+#: All that a canary holds besides its id and time. More would be a way past the rules: whoever writes to the topic could call
+#: a lookup a canary.
+CANARY: Final = {
+    "kind": "canary",
+    "system": "lookup-monitor",
+    "action": "read",
+    "actor.id": CANARY_NAME,
+    "subject.kind": "canary",
+    "subject.id": CANARY_NAME,
+}
+
+
+class Notice(Exception):
+    """A good message that is no lookup; ``fields`` are flat, as a lookup's. ``kind`` is one of :data:`NOTICES`."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(fields["kind"])
+        self.kind: str = fields["kind"]
+        self.fields = fields
+
+
 class BadEvent(Exception):
     """A message that is not a lookup. ``reason`` is one of :data:`REASONS`; ``detail`` is for people."""
 
@@ -197,7 +221,7 @@ def _minute(day: str, minute: str, offset: str) -> tuple[int, datetime]:
 
 
 def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, bytes | None]] = ()) -> dict[str, Any]:
-    """Decode one message into a flat lookup, or raise :class:`BadEvent` with the reason.
+    """Decode one message into a flat lookup, or raise :class:`BadEvent` with the reason, or :class:`Notice` when it is none.
 
     ``received_ms`` is when the message was received (the Kafka record's timestamp), in milliseconds since the epoch; the
     future is judged against it rather than a clock, so a replay of the log refuses the same messages. ``headers`` are the
@@ -210,7 +234,16 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     _flatten("", document, lookup, 1)
     for name in OURS & lookup.keys():
         lookup[f"input.{name}"] = lookup.pop(name)
+    if lookup.get("kind") in NOTICES:
+        _check_notice(lookup)
+        _add_time(lookup, received_ms)
+        raise Notice(lookup)
     _check_fields(lookup)
+    _add_time(lookup, received_ms)
+    return lookup
+
+
+def _add_time(lookup: dict[str, Any], received_ms: int) -> None:
     ts, at = parse_time(lookup["time"])
     if ts < EARLIEST_MS:
         raise BadEvent("time-too-old", "time is before the year 2000; the clock of the query system is not set")
@@ -220,7 +253,12 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     lookup["hour"] = at.hour
     lookup["weekday"] = at.weekday()
     lookup["day"] = lookup["time"][:10]
-    return lookup
+
+
+def _check_notice(fields: dict[str, Any]) -> None:
+    _check_fields(fields)
+    if {name: value for name, value in fields.items() if name not in ("id", "time")} != CANARY:
+        raise BadEvent("wrong-field", "a canary has other fields than the monitor writes")
 
 
 def _parse(raw: bytes | None) -> dict[str, Any]:

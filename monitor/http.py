@@ -5,16 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from monitor.metrics import Metrics
 from monitor.settings import Settings
+
+
+class HasRegistry(Protocol):
+    """Metrics that can be shown."""
+
+    registry: CollectorRegistry
 
 
 def serve(
     settings: Settings,
-    metrics: Metrics,
+    metrics: HasRegistry,
     why_not_ready: Callable[[], str | None],
     about: Callable[[], str] = lambda: "",
 ) -> ThreadingHTTPServer:

@@ -66,6 +66,8 @@ def read(
     for raw in messages:
         try:
             lookup = enrich(events.decode(raw, received_ms=received_ms), reference, explanations)
+        except events.Notice:
+            continue
         except events.BadEvent as error:
             refused[error.reason] += 1
             continue

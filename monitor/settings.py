@@ -40,4 +40,6 @@ class Settings(BaseSettings):
     snapshot_interval: float = Field(1.0, gt=0, description="seconds between snapshots of the models")
     stall_after: float = Field(60.0, gt=0, description="seconds without progress, though there is lag, until not ready")
     restart_after: float = Field(300.0, gt=0, description="the same, until the worker starts itself anew")
+    canary_every: float = Field(60.0, gt=0, description="seconds from one round of canaries to the next")
+    canary_slo: float = Field(30.0, gt=0, description="seconds within which a canary must have gone the whole way")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")

@@ -14,6 +14,7 @@ COMMANDS = [
     ["demo"],
     ["up"],
     ["worker"],
+    ["canary"],
     ["simulate"],
     ["ingest"],
     ["backtest"],
@@ -93,7 +94,9 @@ def test_a_wrong_setting_is_named() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["topics"], ["worker"], ["dlq", "list"], ["ingest", "-"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["topics"], ["worker"], ["canary", "--once"], ["dlq", "list"], ["ingest", "-"]], ids=" ".join
+)
 def test_without_kafka_there_is_one_line_that_helps(arguments: list[str]) -> None:
     at = nowhere()
     done = monitor(*arguments, LOOKUP_MONITOR_BOOTSTRAP=at)

@@ -16,7 +16,7 @@ from monitor.order import IDLE
 from monitor.reference import Reference
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
-from monitor.stream.topics import DLQ, KEYED, SWITCH, TICK, partition_of
+from monitor.stream.topics import CANARY, DLQ, KEYED, SWITCH, TICK, partition_of
 from monitor.stream.versions import Packs, UnknownPack, version_in
 
 _STATE_KEY = "reached"
@@ -78,6 +78,7 @@ class Intake:
         self._state, self._acts = self._load()
         self.refused: list[str] = []
         self.lateness_ms: list[int] = []
+        self._notices = 0
 
     def _load(self) -> tuple[IntakeState, Acts]:
         try:
@@ -94,6 +95,12 @@ class Intake:
         return self._state.reached
 
     @property
+    def was_quiet(self) -> bool:
+        """Whether the last chunk held nothing but notices. They do not end a source's quiet: one that was told idle would hold
+        the others back at every canary, until it is told idle again."""
+        return self._notices > 0 and not self.lateness_ms and not self.refused
+
+    @property
     def version(self) -> str:
         """The version of the rules by which lookups are judged now: the last that a control record named."""
         if self._state.rules is None:
@@ -105,7 +112,7 @@ class Intake:
 
         The state must be written only when Kafka has acknowledged all else: it says that it has.
         """
-        self.refused, self.lateness_ms = [], []
+        self.refused, self.lateness_ms, self._notices = [], [], 0
         out: list[Out] = []
         last = None
         for last in records:
@@ -113,7 +120,8 @@ class Intake:
                 self._take(last, out)
         if last is None:
             return [], []
-        out += self.tick(self.reached, last.timestamp)
+        if not self.was_quiet:
+            out += self.tick(self.reached, last.timestamp)
         self._state.position = max(self._state.position, last.offset)
         self._state.acts = self._acts.save()
         kept = [(_STATE_KEY, msgspec.msgpack.encode(self._state))]
@@ -129,6 +137,8 @@ class Intake:
             lookup = enrich(lookup, self.reference, self._packs.rules(self.version).explanations)
             self._acts.fold(lookup, self.reference, max(self.reached, lookup["ts"]))
             keyed = self._keyed(lookup, record)
+        except events.Notice as notice:
+            self._take_notice(notice, record, out)
         except events.BadEvent as error:
             self._refuse(record, error.reason, error.detail, out)
         except Exception as error:  # a message we have no answer for must not stop the partition (promise 5)
@@ -136,6 +146,16 @@ class Intake:
         else:
             self.lateness_ms.append(record.timestamp - lookup["ts"])
             out += keyed
+
+    def _take_notice(self, notice: events.Notice, record: Any, out: list[Out]) -> None:
+        """A canary goes on alone, not by its actor or subject, so that it is counted nowhere."""
+        self._notices += 1
+        try:
+            lookup = enrich(notice.fields, self.reference, self._packs.rules(self.version).explanations)
+        except Exception as error:  # as for lookups
+            self._refuse(record, "internal", type(error).__name__, out)
+            return
+        out.append(Out(KEYED, self.partition, CANARY, orjson.dumps(lookup), None))
 
     def _switch(self, version: str, record: Any, out: list[Out]) -> None:
         """From here on lookups are judged by another version of the rules; whoever detects is told to have it ready."""

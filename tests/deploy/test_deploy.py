@@ -16,8 +16,9 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from monitor.cli import COMMANDS
+from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
-from monitor.metrics import Metrics
+from monitor.metrics import CanaryMetrics, Metrics
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream.topics import topics_of
 
@@ -64,7 +65,7 @@ def test_the_schema_would_find_a_mistake(compose: Any, service: str, key: str, v
         jsonschema.validate(wrong, compose_schema(), Draft202012Validator)
 
 
-@pytest.mark.parametrize("name", ["topics", "worker"])
+@pytest.mark.parametrize("name", ["topics", "worker", *OUTSIDE])
 def test_the_monitors_services_run_commands_there_are_with_settings_there_are(compose: Any, name: str) -> None:
     service = compose["services"][name]
     assert service["command"][0] in COMMANDS
@@ -73,7 +74,8 @@ def test_the_monitors_services_run_commands_there_are_with_settings_there_are(co
 
 
 def test_workers_and_topics_have_the_same_settings(compose: Any) -> None:
-    assert settings_of(compose["services"]["worker"]) == settings_of(compose["services"]["topics"])
+    for name in ("topics", *OUTSIDE):
+        assert settings_of(compose["services"]["worker"]) == settings_of(compose["services"][name])
 
 
 def test_workers_reach_kafka_where_it_listens(compose: Any) -> None:
@@ -104,8 +106,15 @@ def test_metrics_are_scraped_where_workers_serve_them(compose: Any) -> None:
     assert settings.metrics_host == "0.0.0.0"
     assert worker["expose"] == [str(settings.metrics_port)]
     assert f":{settings.metrics_port}/healthz" in worker["healthcheck"]["test"][-1]
-    (job,) = [job for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"] if "dns_sd_configs" in job]
-    assert job["dns_sd_configs"] == [{"names": ["worker"], "type": "A", "port": settings.metrics_port}]
+    jobs = {
+        job["job_name"]: job.get("dns_sd_configs")
+        for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"]
+    }
+    assert jobs["lookup-monitor"] == [{"names": ["worker"], "type": "A", "port": settings.metrics_port}]
+    assert jobs["lookup-monitor-outside"] == [{"names": OUTSIDE, "type": "A", "port": settings.metrics_port}]
+    for name in OUTSIDE:
+        assert compose["services"][name]["expose"] == [str(settings.metrics_port)]
+        assert f":{settings.metrics_port}/readyz" in compose["services"][name]["healthcheck"]["test"][-1]
     assert settings.metrics_port == Settings.model_fields["metrics_port"].default
     assert f"EXPOSE {settings.metrics_port}" in (ROOT / "Dockerfile").read_text()
 
@@ -136,11 +145,12 @@ def test_alertmanager_routes_to_a_receiver_there_is() -> None:
 
 
 def series() -> dict[str, set[str]]:
-    """Every series the workers have: name to labels."""
+    """Every series the processes of the monitor have: name to labels."""
     found = {}
-    for family in Metrics([("r", "high")], partitions=1).registry.collect():
-        for sample in family.samples:
-            found[sample.name] = set(sample.labels)
+    for metrics in (Metrics([("r", "high")], partitions=1), CanaryMetrics(partitions=1)):
+        for family in metrics.registry.collect():
+            for sample in family.samples:
+                found[sample.name] = set(sample.labels)
     return found
 
 

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 
+from monitor.canary import message
 from monitor.detector import BadState, Detector
 from monitor.explanations import Explanations
 from monitor.explanations.builtin import BUILT_IN
@@ -34,6 +35,7 @@ from monitor.stream.progress import Progress
 from monitor.stream.score import Score
 from monitor.stream.tables import Table
 from monitor.stream.topics import (
+    CANARY,
     DETECT_STATE,
     DLQ,
     EVENTS,
@@ -150,6 +152,28 @@ def test_intake_writes_every_message_somewhere() -> None:
     assert keyed.partition == partition_of("actor/o-1", 4)
     ticks = [one for one in out if one.key == TICK]
     assert [one.partition for one in ticks] == [0, 1, 2, 3]
+
+
+def test_a_canary_does_not_end_the_quiet_of_a_source() -> None:
+    """A tick would take back that the source is idle, and hold the others back at every canary."""
+    stage = intake()
+    canary = message("c-1", GOOD["time"])
+    out, state = stage.process([record(canary, 0)])
+    assert [(one.topic, one.partition, one.key) for one in out] == [(KEYED, 1, CANARY)]
+    assert stage.was_quiet
+    assert stage.reached == 0
+    assert len(state) == 1
+    out, _ = stage.process([record(canary, 1), record(orjson.dumps(GOOD), 2)])
+    assert not stage.was_quiet
+    assert [one.key for one in out] == [CANARY, b"actor/o-1", TICK, TICK, TICK, TICK]
+
+
+def test_a_canary_that_cannot_be_enriched_goes_to_the_dlq(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = intake()
+    monkeypatch.setattr(stage.reference, "actors", None)
+    out, _ = stage.process([record(message("c-1", GOOD["time"]), 0)])
+    assert [one.topic for one in out if one.key != TICK] == [DLQ]
+    assert stage.refused == ["internal"]
 
 
 def test_a_message_we_have_no_answer_for_goes_to_the_dlq(monkeypatch: pytest.MonkeyPatch) -> None:
