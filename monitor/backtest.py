@@ -12,8 +12,9 @@ from monitor.acts import Acts
 from monitor.alerts import Alert
 from monitor.detector import Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
+from monitor.gaps import AFTER_MS, Numberings, name_of
 from monitor.model import PeerModel
-from monitor.order import IDLE, Merger
+from monitor.order import IDLE, Merger, Place
 from monitor.reference import Reference
 from monitor.rules import RuleSet
 from monitor.scoring import score_lookup
@@ -36,6 +37,7 @@ class Backtest:
         source_of: Callable[[str], int],
         quantile: float,
         run_on_ms: int = 0,
+        gap_after_ms: int = AFTER_MS,
     ) -> None:
         self.fates: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -50,6 +52,8 @@ class Backtest:
         self._acts = [Acts() for _ in range(partitions)]
         self._reached = [0] * partitions
         self._next = [0] * partitions
+        self._numberings = Numberings(gap_after_ms)
+        self._numbered: Merger[tuple[str, int, int, bool]] = Merger((src,) for src in range(partitions))
         self._joined: Merger[tuple[str, dict[str, Any], Detector]] = Merger((src,) for src in range(partitions))
         self._scored: Merger[tuple[str, dict[str, Any], dict[str, float], list[str], RuleSet]] = Merger(
             (src,) for src in range(partitions)
@@ -66,7 +70,8 @@ class Backtest:
                 continue
             try:
                 lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference, self._rules.explanations)
-            except events.Notice:
+            except events.Notice as notice:
+                self._take_beat(notice)
                 continue
             except events.BadEvent as error:
                 self.refused[error.reason] += 1
@@ -77,6 +82,7 @@ class Backtest:
         for src in range(len(self._reached)):
             self._joined.advance((src,), IDLE)
             self._scored.advance((src,), IDLE)
+            self._numbered.advance((src,), IDLE)
         yield from self._release()
         yield from self._decide()
 
@@ -84,6 +90,7 @@ class Backtest:
         """What waits at the end of the log."""
         ends = ending.ends_of(self._reached, self._next, self._run_on_ms)
         yield from ending.decide(self._detector, self._states, *ends)
+        yield from self._numberings.due(ends[1])
 
     def _use(self, rules: RuleSet) -> None:
         self._rules = self._versions[rules.version] = rules
@@ -97,6 +104,7 @@ class Backtest:
         self._reached[src] = max(self._reached[src], lookup["ts"])
         self._acts[src].fold(lookup, self._reference, self._reached[src])
         place = (self._reached[src], src, off)
+        self._take_number(place, lookup, False)
         for key in self._rules.partition_keys(lookup):
             self._joined.push((src,), place, (key, lookup, self._detector))
         key = f"actor/{lookup['actor.id']}"
@@ -109,7 +117,25 @@ class Backtest:
         self._scored.advance((src,), place[0])
         return outcome.alerts
 
+    def _take_beat(self, notice: events.Notice) -> None:
+        """A heartbeat moves time as a lookup does, in the partition of its system; it is none."""
+        if notice.kind == "heartbeat":
+            src = self._source_of(notice.fields["system"])
+            self._next[src] += 1
+            self._reached[src] = max(self._reached[src], notice.fields["ts"])
+            self._take_number((self._reached[src], src, self._next[src] - 1), notice.fields, True)
+
+    def _take_number(self, place: Place, lookup: dict[str, Any], is_beat: bool) -> None:
+        if lookup.get("seq") is not None:
+            item = (name_of(lookup), lookup["seq"], lookup["ts"], is_beat)
+            self._numbered.push((place[1],), place, item)
+
     def _release(self) -> Iterator[Alert]:
+        for src, reached in enumerate(self._reached):
+            self._numbered.advance((src,), reached)
+        for (reached, *_), (name, number, ts, is_beat) in self._numbered.ready():
+            self._numberings.step(name, number, ts, reached, is_beat)
+        yield from self._numberings.due(min(self._reached))
         for (ot, src, off), (key, lookup, detector) in self._joined.ready():
             yield from detector.step(key, self._states[key], lookup, src, off, ot).alerts
         for _, (group, lookup, features, anomalies, rules) in self._scored.ready():

@@ -14,6 +14,7 @@ COMMANDS = {
     "up": "monitor.commands.run:up",
     "worker": "monitor.commands.run:worker",
     "canary": "monitor.commands.canary:canary",
+    "watch": "monitor.commands.watch:watch",
     "simulate": "monitor.commands.data:simulate",
     "ingest": "monitor.commands.ingest:ingest",
     "backtest": "monitor.commands.data:backtest",

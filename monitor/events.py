@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-import msgspec
 import orjson
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -24,6 +23,7 @@ EARLIEST_MS: Final = int(datetime.fromisoformat("2000-01-01T00:00:00+00:00").tim
 #: A lookup stamped further ahead than this of the moment it was received would drag every window with it.
 MAX_AHEAD_MS: Final = 24 * 3600 * 1000
 MAX_RESULTS: Final = 2**53
+MAX_SEQ: Final = 2**53
 
 Action = Literal["search", "read", "list", "export", "print", "follow"]
 ACTIONS: Final = frozenset({"search", "read", "list", "export", "print", "follow"})
@@ -79,7 +79,7 @@ OURS: Final = frozenset(
 
 
 #: What a message of the topic may be, by its ``kind``, that is no lookup.
-NOTICES: Final = ("canary",)
+NOTICES: Final = ("canary", "heartbeat")
 CANARY_NAME: Final = "lookup-monitor-canary"
 #: All that a canary holds besides its id and time. More would be a way past the rules: whoever writes to the topic could call
 #: a lookup a canary.
@@ -109,61 +109,6 @@ class BadEvent(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-class Actor(msgspec.Struct):
-    """Who looked."""
-
-    id: str
-    unit: str | None = None
-    role: str | None = None
-
-
-class Subject(msgspec.Struct):
-    """Who or what was looked at."""
-
-    kind: str | None = None
-    id: str | None = None
-
-
-class Query(msgspec.Struct):
-    """What was asked."""
-
-    text: str | None = None
-    fields: list[str] | None = None
-
-
-class Purpose(msgspec.Struct, rename={"for_": "for"}):
-    """What the actor claimed the lookup was for; ``for`` is the actor on whose behalf it was made."""
-
-    case: str | None = None
-    code: str | None = None
-    text: str | None = None
-    for_: str | None = None
-
-
-class Client(msgspec.Struct):
-    """Where the lookup came from."""
-
-    ip: str | None = None
-    terminal: str | None = None
-    area: str | None = None
-
-
-class Event(msgspec.Struct):
-    """One message of ``lookup.events.v1``. Only the first five fields are required; unknown fields are kept."""
-
-    id: str
-    time: str
-    system: str
-    action: Action
-    actor: Actor
-    subject: Subject | None = None
-    query: Query | None = None
-    results: int | None = None
-    purpose: Purpose | None = None
-    client: Client | None = None
-    outcome: str | None = None
 
 
 _NESTED: Final = {
@@ -255,7 +200,26 @@ def _add_time(lookup: dict[str, Any], received_ms: int) -> None:
     lookup["day"] = lookup["time"][:10]
 
 
+def _check_seq(fields: dict[str, Any]) -> None:
+    """``source`` is the name of a counter only where there is a number; elsewhere it is a field that we do not know."""
+    seq, source = fields["seq"], fields.get("source")
+    if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
+        raise BadEvent("wrong-field", f"seq is not a whole number from 0 to {MAX_SEQ}")
+    if source is not None and (type(source) is not str or not 0 < len(source) <= MAX_ID_CHARS):
+        raise BadEvent("wrong-field", f"source is not a string of 1 to {MAX_ID_CHARS} characters")
+
+
 def _check_notice(fields: dict[str, Any]) -> None:
+    if fields["kind"] == "heartbeat":
+        for name in ("system", "time"):
+            value = fields.get(name)
+            if type(value) is not str or not 0 < len(value) <= MAX_ID_CHARS:
+                raise BadEvent(
+                    "wrong-field", f"{name} of a heartbeat is not a string of 1 to {MAX_ID_CHARS} characters"
+                )
+        if fields.get("seq") is not None:
+            _check_seq(fields)
+        return
     _check_fields(fields)
     if {name: value for name, value in fields.items() if name not in ("id", "time")} != CANARY:
         raise BadEvent("wrong-field", "a canary has other fields than the monitor writes")
@@ -353,28 +317,11 @@ def _check_fields(lookup: dict[str, Any]) -> None:
         raise BadEvent("wrong-field", f"action is not one of {' '.join(sorted(ACTIONS))}")
     if not 0 <= (lookup.get("results") or 0) <= MAX_RESULTS:
         raise _wrong_kind("results")
+    if lookup.get("seq") is not None:
+        _check_seq(lookup)
     if not all(type(field) is str for field in lookup.get("query.fields") or ()):
         raise _wrong_kind("query.fields")
 
 
 def _wrong_kind(name: str) -> BadEvent:
     return BadEvent("wrong-field", f"{name} is not {_NOUNS[_KINDS[name]]}")
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of ``lookup.events.v1``."""
-    (schema,), components = msgspec.json.schema_components([Event], ref_template="#/$defs/{name}")
-    ids = {"minLength": 1, "maxLength": MAX_ID_CHARS}
-    definitions = {name: {**body, "additionalProperties": True} for name, body in components.items()}
-    properties = definitions["Event"]["properties"]
-    for name in ("id", "system"):
-        properties[name].update(ids)
-    definitions["Actor"]["properties"]["id"].update(ids)
-    properties["time"]["format"] = "date-time"
-    properties["results"] = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_RESULTS}, {"type": "null"}]}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "lookup.events.v1",
-        **schema,
-        "$defs": definitions,
-    }

@@ -117,3 +117,28 @@ class CanaryMetrics:
             self.latency.labels(stage)
             for partition in range(partitions):
                 self.missing.labels(stage, str(partition))
+
+
+class WatchMetrics:
+    """The metrics of ``monitor watch``. Registers are at most :data:`monitor.sources.MAX_REGISTERS`, and ``other``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        name, of = "lookup_monitor_source_", ["register"]
+        self.silent = Gauge(name + "silent", "1 when a register has gone silent", of, registry=self.registry)
+        self.seen = Gauge(name + "seen", "Lookups in the last hour of event time", of, registry=self.registry)
+        self.expected = Gauge(
+            name + "expected", "Lookups usual in an hour like the last; NaN: not known yet", of, registry=self.registry
+        )
+        self.gaps = Counter(
+            name + "gaps", "Alerts about lookups that never came, or counters begun anew", of, registry=self.registry
+        )
+        self.refused = Counter(
+            name + "counters_refused", "Numbers of counters beyond those watched", registry=self.registry
+        )
+        self.bad = Counter(
+            name + "state_refused", "Saved state or messages that could not be read", registry=self.registry
+        )
+        self.progress = Gauge(
+            name + "last_progress_timestamp_seconds", "When the watch last heard of any source", registry=self.registry
+        )

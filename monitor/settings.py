@@ -42,4 +42,8 @@ class Settings(BaseSettings):
     restart_after: float = Field(300.0, gt=0, description="the same, until the worker starts itself anew")
     canary_every: float = Field(60.0, gt=0, description="seconds from one round of canaries to the next")
     canary_slo: float = Field(30.0, gt=0, description="seconds within which a canary must have gone the whole way")
+    gap_after: float = Field(900.0, ge=1, description="seconds that a lookup's number may come late until it is lost")
+    registers: str = Field(
+        "", description="registers watched one by one, comma-separated; none: the first 64 that come"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")

@@ -15,6 +15,7 @@ COMMANDS = [
     ["up"],
     ["worker"],
     ["canary"],
+    ["watch"],
     ["simulate"],
     ["ingest"],
     ["backtest"],
@@ -95,7 +96,9 @@ def test_a_wrong_setting_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["topics"], ["worker"], ["canary", "--once"], ["dlq", "list"], ["ingest", "-"]], ids=" ".join
+    "arguments",
+    [["topics"], ["worker"], ["canary", "--once"], ["watch"], ["dlq", "list"], ["ingest", "-"]],
+    ids=" ".join,
 )
 def test_without_kafka_there_is_one_line_that_helps(arguments: list[str]) -> None:
     at = nowhere()

@@ -11,8 +11,8 @@ import pytest
 MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
 ORDER = (
-    "events", "canary", "documents", "records", "known", "spans", "shelf", "junit", "reference", "explanations", "enrich", "acts", "rules",
-    "matching", "model", "order", "alerts", "scoring", "detector", "canary_rule", "ending", "backtest", "recall", "tally", "replay", "ruletest",
+    "events", "event_schema", "canary", "silence", "documents", "records", "known", "spans", "shelf", "junit", "reference", "explanations", "enrich", "acts", "rules",
+    "matching", "model", "order", "alerts", "gaps", "sources", "scoring", "detector", "canary_rule", "ending", "backtest", "recall", "tally", "replay", "ruletest",
     "sofar", "verdict",
 )  # fmt: skip
 IMPURE = {

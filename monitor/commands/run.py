@@ -23,7 +23,7 @@ from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream import topics
 
 #: What runs beside the workers, once each.
-OUTSIDE: Final = ["canary"]
+OUTSIDE: Final = ["canary", "watch"]
 
 
 def worker() -> None:
@@ -68,7 +68,7 @@ def up(
     workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
     data: Annotated[Path | None, typer.Option(help="Kafka's data folder")] = None,
 ) -> None:
-    """Run Kafka, workers and the canary on this machine until Ctrl-C; a process that ends is started again."""
+    """Run Kafka, workers, canary and watch on this machine until Ctrl-C; a process that ends is started again."""
     stop = threading.Event()
     for wanted_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted_signal, lambda *_: stop.set())

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from monitor.cli import COMMANDS
 from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
-from monitor.metrics import CanaryMetrics, Metrics
+from monitor.metrics import CanaryMetrics, Metrics, WatchMetrics
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream.topics import topics_of
 
@@ -147,7 +147,10 @@ def test_alertmanager_routes_to_a_receiver_there_is() -> None:
 def series() -> dict[str, set[str]]:
     """Every series the processes of the monitor have: name to labels."""
     found = {}
-    for metrics in (Metrics([("r", "high")], partitions=1), CanaryMetrics(partitions=1)):
+    watch = WatchMetrics()
+    for gauge in (watch.silent, watch.seen, watch.expected, watch.gaps):
+        gauge.labels("bvi")
+    for metrics in (Metrics([("r", "high")], partitions=1), CanaryMetrics(partitions=1), watch):
         for family in metrics.registry.collect():
             for sample in family.samples:
                 found[sample.name] = set(sample.labels)
