@@ -12,8 +12,9 @@ from monitor.acts import Acts
 from monitor.alerts import Alert
 from monitor.detector import FORGET_AFTER_MS, Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
+from monitor.gaps import AFTER_MS, Numberings, name_of
 from monitor.model import PeerModel
-from monitor.order import IDLE, Merger
+from monitor.order import IDLE, Merger, Place
 from monitor.reference import Reference
 from monitor.rules import RuleSet
 from monitor.scoring import score_lookup
@@ -38,6 +39,7 @@ class Backtest:
         quantile: float,
         run_on_ms: int = 0,
         forget_ms: int = FORGET_AFTER_MS,
+        gap_after_ms: int = AFTER_MS,
     ) -> None:
         self._forget_ms = forget_ms
         self.fates: Counter[str] = Counter()
@@ -53,6 +55,8 @@ class Backtest:
         self._acts = [Acts() for _ in range(partitions)]
         self._reached = [0] * partitions
         self._next = [0] * partitions
+        self._numberings = Numberings(gap_after_ms)
+        self._numbered: Merger[tuple[str, int, int, bool]] = Merger((src,) for src in range(partitions))
         self._joined: Merger[tuple[str, dict[str, Any], Detector]] = Merger((src,) for src in range(partitions))
         self._scored: Merger[tuple[str, dict[str, Any], list[float], list[str], RuleSet]] = Merger(
             (src,) for src in range(partitions)
@@ -69,6 +73,9 @@ class Backtest:
                 continue
             try:
                 lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference, self._rules.explanations)
+            except events.Notice as notice:
+                self._take_beat(notice)
+                continue
             except events.BadEvent as error:
                 self.refused[error.reason] += 1
                 continue
@@ -84,11 +91,13 @@ class Backtest:
         """Nothing comes of a source for now: it holds nobody back."""
         self._joined.advance((src,), IDLE)
         self._scored.advance((src,), IDLE)
+        self._numbered.advance((src,), IDLE)
 
     def _decide(self) -> Iterator[Alert]:
         """What waits at the end of the log."""
         ends = ending.ends_of(self._reached, self._next, self._run_on_ms)
         yield from ending.decide(self._detector, self._states, *ends)
+        yield from self._numberings.due(ends[1])
 
     def _use(self, rules: RuleSet) -> None:
         self._rules = self._versions[rules.version] = rules
@@ -109,6 +118,7 @@ class Backtest:
         self._reached[src] = max(self._reached[src], lookup["ts"])
         self._acts[src].fold(lookup, self._reference, self._reached[src])
         place = (self._reached[src], src, off)
+        self._take_number(place, lookup, False)
         for key in detector.rules.partition_keys(lookup):
             self._joined.push((src,), place, (key, lookup, detector))
         key = f"actor/{lookup['actor.id']}"
@@ -126,7 +136,28 @@ class Backtest:
     def _note_waiting(self, key: str, state: KeyState) -> None:
         """Called after each step of a key: whoever decides before the end of the log notes here what waits."""
 
+    def _take_beat(self, notice: events.Notice) -> None:
+        if notice.kind == "heartbeat":
+            src = self._source_of(notice.fields["system"])
+            self._next[src] += 1
+            self._count_beat(notice.fields, src, self._next[src] - 1)
+
+    def _count_beat(self, beat: dict[str, Any], src: int, off: int) -> None:
+        """A heartbeat moves time as a lookup does, in the partition of its system; it is none."""
+        self._reached[src] = max(self._reached[src], beat["ts"])
+        self._take_number((self._reached[src], src, off), beat, True)
+
+    def _take_number(self, place: Place, lookup: dict[str, Any], is_beat: bool) -> None:
+        if lookup.get("seq") is not None:
+            item = (name_of(lookup), lookup["seq"], lookup["ts"], is_beat)
+            self._numbered.push((place[1],), place, item)
+
     def _release(self) -> Iterator[Alert]:
+        for src, reached in enumerate(self._reached):
+            self._numbered.advance((src,), reached)
+        for (reached, *_), (name, number, ts, is_beat) in self._numbered.ready():
+            self._numberings.step(name, number, ts, reached, is_beat)
+        yield from self._numberings.due(min(self._reached))
         for (ot, src, off), (key, lookup, detector) in self._joined.ready():
             state = self._states[key]
             yield from detector.step(key, state, lookup, src, off, ot).alerts

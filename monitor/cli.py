@@ -13,6 +13,8 @@ COMMANDS = {
     "demo": "monitor.commands.demo:demo",
     "up": "monitor.commands.run:up",
     "worker": "monitor.commands.run:worker",
+    "canary": "monitor.commands.canary:canary",
+    "watch": "monitor.commands.watch:watch",
     "simulate": "monitor.commands.data:simulate",
     "ingest": "monitor.commands.ingest:ingest",
     "backtest": "monitor.commands.data:backtest",

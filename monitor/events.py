@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-import msgspec
 import orjson
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -28,6 +27,7 @@ MAX_AHEAD_MS: Final = 24 * 3600 * 1000
 #: can log in).
 MAX_SKEW_MS: Final = 5 * 60 * 1000
 MAX_RESULTS: Final = 2**53
+MAX_SEQ: Final = 2**53
 
 Action = Literal["search", "read", "list", "export", "print", "follow"]
 ACTIONS: Final = frozenset({"search", "read", "list", "export", "print", "follow"})
@@ -82,6 +82,30 @@ OURS: Final = frozenset(
 )
 
 
+#: What a message of the topic may be, by its ``kind``, that is no lookup.
+NOTICES: Final = ("canary", "heartbeat")
+CANARY_NAME: Final = "lookup-monitor-canary"
+#: All that a canary holds besides its id and time. More would be a way past the rules: whoever writes to the topic could call
+#: a lookup a canary.
+CANARY: Final = {
+    "kind": "canary",
+    "system": "lookup-monitor",
+    "action": "read",
+    "actor.id": CANARY_NAME,
+    "subject.kind": "canary",
+    "subject.id": CANARY_NAME,
+}
+
+
+class Notice(Exception):
+    """A good message that is no lookup; ``fields`` are flat, as a lookup's. ``kind`` is one of :data:`NOTICES`."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(fields["kind"])
+        self.kind: str = fields["kind"]
+        self.fields = fields
+
+
 class BadEvent(Exception):
     """A message that is not a lookup. ``reason`` is one of :data:`REASONS`; ``detail`` is for people."""
 
@@ -89,61 +113,6 @@ class BadEvent(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-class Actor(msgspec.Struct):
-    """Who looked."""
-
-    id: str
-    unit: str | None = None
-    role: str | None = None
-
-
-class Subject(msgspec.Struct):
-    """Who or what was looked at."""
-
-    kind: str | None = None
-    id: str | None = None
-
-
-class Query(msgspec.Struct):
-    """What was asked."""
-
-    text: str | None = None
-    fields: list[str] | None = None
-
-
-class Purpose(msgspec.Struct, rename={"for_": "for"}):
-    """What the actor claimed the lookup was for; ``for`` is the actor on whose behalf it was made."""
-
-    case: str | None = None
-    code: str | None = None
-    text: str | None = None
-    for_: str | None = None
-
-
-class Client(msgspec.Struct):
-    """Where the lookup came from."""
-
-    ip: str | None = None
-    terminal: str | None = None
-    area: str | None = None
-
-
-class Event(msgspec.Struct):
-    """One message of ``lookup.events.v1``. Only the first five fields are required; unknown fields are kept."""
-
-    id: str
-    time: str
-    system: str
-    action: Action
-    actor: Actor
-    subject: Subject | None = None
-    query: Query | None = None
-    results: int | None = None
-    purpose: Purpose | None = None
-    client: Client | None = None
-    outcome: str | None = None
 
 
 _NESTED: Final = {
@@ -218,11 +187,12 @@ def _minute(day: str, minute: str, offset: str) -> tuple[int, datetime]:
 
 
 def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, bytes | None]] = ()) -> dict[str, Any]:
-    """Decode one message into a flat lookup, or raise :class:`BadEvent` with the reason.
+    """Decode one message into a flat lookup, or raise :class:`BadEvent` with the reason, or :class:`Notice` when it is none.
 
     ``received_ms`` is when the message was received (the Kafka record's timestamp), in milliseconds since the epoch; the
     future is judged against it rather than a clock, so a replay of the log refuses the same messages. A lookup that is more
-    than :data:`MAX_SKEW_MS` ahead of it counts then; what it said is kept as ``input.time``. ``headers`` are the record's; CloudEvents 1.0 binary attributes fill in ``id``, ``time`` and ``system`` where the body lacks them.
+    than :data:`MAX_SKEW_MS` ahead of it counts then; what it said is kept as ``input.time``. ``headers`` are the record's;
+    CloudEvents 1.0 binary attributes fill in ``id``, ``time`` and ``system`` where the body lacks them.
     """
     document = _parse(raw)
     if headers:
@@ -233,8 +203,17 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
         _flatten("", document, lookup, 1)
         for name in OURS & lookup.keys():
             lookup[f"input.{name}"] = lookup.pop(name)
+        if lookup.get("kind") in NOTICES:
+            _check_notice(lookup)
+            _add_time(lookup, received_ms)
+            raise Notice(lookup)
         _check_kinds(lookup)
     _check_values(lookup)
+    _add_time(lookup, received_ms)
+    return lookup
+
+
+def _add_time(lookup: dict[str, Any], received_ms: int) -> None:
     start, after, at = _parts_of_time(lookup["time"])
     ts = start + after // 1000
     if ts < EARLIEST_MS:
@@ -249,7 +228,32 @@ def decode(raw: bytes | None, *, received_ms: int, headers: Iterable[tuple[str, 
     lookup["hour"] = at.hour
     lookup["weekday"] = at.weekday()
     lookup["day"] = lookup["time"][:10]
-    return lookup
+
+
+def _check_seq(fields: dict[str, Any]) -> None:
+    """``source`` is the name of a counter only where there is a number; elsewhere it is a field that we do not know."""
+    seq, source = fields["seq"], fields.get("source")
+    if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
+        raise BadEvent("wrong-field", f"seq is not a whole number from 0 to {MAX_SEQ}")
+    if source is not None and (type(source) is not str or not 0 < len(source) <= MAX_ID_CHARS):
+        raise BadEvent("wrong-field", f"source is not a string of 1 to {MAX_ID_CHARS} characters")
+
+
+def _check_notice(fields: dict[str, Any]) -> None:
+    if fields["kind"] == "heartbeat":
+        for name in ("system", "time"):
+            value = fields.get(name)
+            if type(value) is not str or not 0 < len(value) <= MAX_ID_CHARS:
+                raise BadEvent(
+                    "wrong-field", f"{name} of a heartbeat is not a string of 1 to {MAX_ID_CHARS} characters"
+                )
+        if fields.get("seq") is not None:
+            _check_seq(fields)
+        return
+    _check_kinds(fields)
+    _check_values(fields)
+    if {name: value for name, value in fields.items() if name not in ("id", "time")} != CANARY:
+        raise BadEvent("wrong-field", "a canary has other fields than the monitor writes")
 
 
 def _parse(raw: bytes | None) -> dict[str, Any]:
@@ -370,6 +374,8 @@ def _check_values(lookup: dict[str, Any]) -> None:
         raise BadEvent("wrong-field", f"action is not one of {' '.join(sorted(ACTIONS))}")
     if not 0 <= (lookup.get("results") or 0) <= MAX_RESULTS:
         raise _wrong_kind("results")
+    if lookup.get("seq") is not None:
+        _check_seq(lookup)
     fields = lookup.get("query.fields")
     if fields and not all(type(field) is str for field in fields):
         raise _wrong_kind("query.fields")
@@ -377,22 +383,3 @@ def _check_values(lookup: dict[str, Any]) -> None:
 
 def _wrong_kind(name: str) -> BadEvent:
     return BadEvent("wrong-field", f"{name} is not {_NOUNS[_KINDS[name]]}")
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of ``lookup.events.v1``."""
-    (schema,), components = msgspec.json.schema_components([Event], ref_template="#/$defs/{name}")
-    ids = {"minLength": 1, "maxLength": MAX_ID_CHARS}
-    definitions = {name: {**body, "additionalProperties": True} for name, body in components.items()}
-    properties = definitions["Event"]["properties"]
-    for name in ("id", "system"):
-        properties[name].update(ids)
-    definitions["Actor"]["properties"]["id"].update(ids)
-    properties["time"]["format"] = "date-time"
-    properties["results"] = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_RESULTS}, {"type": "null"}]}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "lookup.events.v1",
-        **schema,
-        "$defs": definitions,
-    }

@@ -1,4 +1,4 @@
-"""The metrics of a worker. Labels are few, known beforehand and never name a person, subject, case or address."""
+"""The metrics of each kind of process. Labels are few, known beforehand and never name a person, subject, case or address."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from monitor.canary import STAGES as CANARY_STAGES
 from monitor.events import REASONS
 from monitor.rules.model import LEVELS
 
@@ -95,3 +96,54 @@ class Metrics:
             for partition in range(partitions):
                 self.lag.labels(stage, str(partition))
                 self.progress.labels(stage, str(partition))
+
+
+class CanaryMetrics:
+    """The metrics of ``monitor canary``."""
+
+    def __init__(self, partitions: int = 0) -> None:
+        self.registry = CollectorRegistry()
+        name = "lookup_monitor_canary_"
+        where = ["stage", "partition"]
+        self.latency = Histogram(
+            name + "latency_seconds",
+            "From writing a canary to its answer",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.missing = Counter(name + "missing", "Answers that did not come in time", where, registry=self.registry)
+        self.success = Gauge(
+            name + "last_success_timestamp_seconds",
+            "When all canaries of a round were last answered in time",
+            registry=self.registry,
+        )
+        for stage in CANARY_STAGES:
+            self.latency.labels(stage)
+            for partition in range(partitions):
+                self.missing.labels(stage, str(partition))
+
+
+class WatchMetrics:
+    """The metrics of ``monitor watch``. Registers are at most :data:`monitor.sources.MAX_REGISTERS`, and ``other``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        name, of = "lookup_monitor_source_", ["register"]
+        self.silent = Gauge(name + "silent", "1 when a register has gone silent", of, registry=self.registry)
+        self.seen = Gauge(name + "seen", "Lookups in the last hour of event time", of, registry=self.registry)
+        self.expected = Gauge(
+            name + "expected", "Lookups usual in an hour like the last; NaN: not known yet", of, registry=self.registry
+        )
+        self.gaps = Counter(
+            name + "gaps", "Alerts about lookups that never came, or counters begun anew", of, registry=self.registry
+        )
+        self.refused = Counter(
+            name + "counters_refused", "Numbers of counters beyond those watched", registry=self.registry
+        )
+        self.bad = Counter(
+            name + "state_refused", "Saved state or messages that could not be read", registry=self.registry
+        )
+        self.progress = Gauge(
+            name + "last_progress_timestamp_seconds", "When the watch last heard of any source", registry=self.registry
+        )

@@ -66,6 +66,12 @@ def read(
     for raw in messages:
         try:
             lookup = enrich(events.decode(raw, received_ms=received_ms), reference, explanations)
+        except events.Notice as notice:
+            if notice.kind == "heartbeat":
+                src = source_of(notice.fields["system"])
+                made.reached[src] = max(made.reached.get(src, 0), notice.fields["ts"])
+                made.counts[src] = made.counts.get(src, 0) + 1
+            continue
         except events.BadEvent as error:
             refused[error.reason] += 1
             continue

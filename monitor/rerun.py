@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 from monitor import ending, events
 from monitor.alerts import Alert
 from monitor.backtest import Backtest
-from monitor.detector import JOINED, Detector, KeyState
+from monitor.detector import FORGET_AFTER_MS, JOINED, Detector, KeyState
 from monitor.due import Due
 from monitor.enrich import enrich
+from monitor.gaps import AFTER_MS
 from monitor.reference import BadRecord, Reference, decode, key_of
 from monitor.rules import RuleSet
 
@@ -98,11 +99,15 @@ class Rerun(Backtest):
         reference: Reference,
         quantile: float,
         idle_ms: int,
+        forget_ms: int = FORGET_AFTER_MS,
+        gap_after_ms: int = AFTER_MS,
     ) -> None:
         self._rules_of = rules_of
         self._due = Due()
         self._detectors: dict[str, Detector] = {}
-        super().__init__(rules_of(starts[0]), reference, len(starts), lambda actor: 0, quantile)
+        super().__init__(
+            rules_of(starts[0]), reference, len(starts), lambda actor: 0, quantile, 0, forget_ms, gap_after_ms
+        )
         self._versions_at = list(starts)
         self._idle_ms = idle_ms
         #: When something was last received: of each source, and of all.
@@ -152,6 +157,9 @@ class Rerun(Backtest):
         try:
             lookup = events.decode(message.value, received_ms=message.received_ms, headers=message.headers)
             lookup = enrich(lookup, self._reference, detector.rules.explanations)
+        except events.Notice as notice:
+            if notice.kind == "heartbeat":
+                self._count_beat(notice.fields, src, message.offset)
         except events.BadEvent as error:
             self.refused[error.reason] += 1
         except Exception:  # as the intake: what there is no answer for is refused, and stops nothing
@@ -196,6 +204,8 @@ class Rerun(Backtest):
         yield from self._settle()
         ends, end = ending.ends_of(self._reached, [1] * len(self._reached), _FOR_EVER_MS)
         yield from self._decide_until([*enumerate(ends), (JOINED, end)], False)
+        for alert in self._numberings.due(end):
+            yield Raised(alert, False)
 
     def _decide_until(self, times: Iterable[tuple[int, int]], decided: bool) -> Iterator[Raised]:
         for src, now in times:

@@ -252,7 +252,7 @@ def lookup_of(
     try:
         decoded = events.decode(orjson.dumps(message), received_ms=_FOREVER)
         lookup = enrich(decoded, reference, explanations or Explanations.default())
-    except (events.BadEvent, TypeError) as error:
+    except (events.BadEvent, events.Notice, TypeError) as error:
         raise Wrong(f"not a lookup: {getattr(error, 'detail', error)}", "see `monitor schema event`", at) from None
     lookup.update(ours)
     return {name: value for name, value in lookup.items() if name not in ours or value is not None}

@@ -58,9 +58,20 @@ class Settings(BaseSettings):
     state_unsigned: Literal["refuse", "accept"] = Field(
         "refuse", description="with a key: `accept` state without signature too, until all has one"
     )
+    canary_every: float = Field(60.0, gt=0, description="seconds from one round of canaries to the next")
+    canary_slo: float = Field(30.0, gt=0, description="seconds within which a canary must have gone the whole way")
+    gap_after: float = Field(900.0, ge=1, description="seconds that a lookup's number may come late until it is lost")
+    registers: str = Field(
+        "", description="registers watched one by one, comma-separated; none: the first 64 that come"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @property
     def forget_ms(self) -> int:
         """``forget_after_days`` in milliseconds."""
         return self.forget_after_days * 24 * 3600 * 1000
+
+    @property
+    def gap_after_ms(self) -> int:
+        """``gap_after`` in milliseconds."""
+        return int(self.gap_after * 1000)

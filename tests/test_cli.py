@@ -14,6 +14,8 @@ COMMANDS = [
     ["demo"],
     ["up"],
     ["worker"],
+    ["canary"],
+    ["watch"],
     ["simulate"],
     ["ingest"],
     ["backtest"],
@@ -101,6 +103,8 @@ def test_a_wrong_setting_is_named() -> None:
     [
         ["topics"],
         ["worker"],
+        ["canary", "--once"],
+        ["watch"],
         ["dlq", "list"],
         ["ingest", "-"],
         ["replay"],

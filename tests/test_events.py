@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor import events
+from monitor import event_schema, events
 from monitor.events import MAX_ID_CHARS, MAX_MESSAGE_BYTES, MAX_SKEW_MS, OURS, REASONS, BadEvent, decode, parse_time
 from tests.samples import BAD, GOOD, NOW, nested
 
@@ -273,11 +273,11 @@ def test_any_fields_make_a_lookup_with_sound_fields_or_are_refused(fields: dict[
     assert not (OURS - {"ts", "hour", "weekday", "day"}) & found.keys()
     always = ("id", "time", "system", "action", "actor.id", "ts", "hour", "weekday", "day")
     assert None not in [found[name] for name in always]
-    jsonschema.validate(json.loads(raw), events.json_schema())
+    jsonschema.validate(json.loads(raw), event_schema.json_schema())
 
 
 def test_the_schema_refuses_what_decode_refuses() -> None:
-    schema = events.json_schema()
+    schema = event_schema.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     for wrong in ({**GOOD, "action": "steal"}, {**GOOD, "actor": {}}, {**GOOD, "id": ""}, {**GOOD, "results": -1}):
         assert not jsonschema.Draft202012Validator(schema).is_valid(wrong)

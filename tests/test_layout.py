@@ -11,9 +11,10 @@ import pytest
 MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
 ORDER = (
-    "events", "documents", "records", "known", "spans", "shelf", "junit", "reference", "explanations", "enrich", "acts", "rules",
-    "matching", "model", "order", "alerts", "scoring", "detector", "ending", "backtest", "recall", "tally", "replay", "ruletest",
-    "sofar", "verdict", "due", "rerun", "reach", "agree", "when",
+    "events", "event_schema", "canary", "silence", "documents", "records", "known", "spans", "shelf", "junit", "reference",
+    "explanations", "enrich", "acts", "rules", "matching", "model", "order", "alerts", "gaps", "sources", "scoring", "detector",
+    "canary_rule", "ending", "backtest", "recall", "tally", "replay", "ruletest", "sofar", "verdict", "due", "rerun", "reach",
+    "agree", "when",
 )  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",

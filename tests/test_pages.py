@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from monitor.events import REASONS
 from monitor.http import serve
-from monitor.metrics import FATES, STAGES, Metrics
+from monitor.metrics import FATES, STAGES, CanaryMetrics, Metrics
 from monitor.settings import Settings, pack_dir
 
 LABELS = {"fate", "rule", "level", "reason", "stage", "partition", "le", "version"}
@@ -67,6 +67,13 @@ def test_every_series_is_there_before_anything_happens(page: Page) -> None:
     for histogram in ("lateness", "end_to_end", "rule", "model"):
         assert samples[f"lookup_monitor_{histogram}_seconds_count",] == 0
     assert {label for f in families.values() for s in f.samples for label in s.labels} <= LABELS
+
+
+def test_the_canarys_series_are_there_before_anything_happens() -> None:
+    samples = [sample for family in CanaryMetrics(partitions=2).registry.collect() for sample in family.samples]
+    missing = {(s.labels["stage"], s.labels["partition"]) for s in samples if s.name.endswith("canary_missing_total")}
+    assert missing == {(stage, partition) for stage in ("detect", "score") for partition in "01"}
+    assert {label for sample in samples for label in sample.labels} <= LABELS
 
 
 def test_a_taken_port_is_an_error_not_a_second_server(page: Page) -> None:

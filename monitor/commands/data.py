@@ -12,7 +12,7 @@ import typer
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
-from monitor import alerts, events, reference
+from monitor import alerts, event_schema, reference
 from monitor.backtest import Backtest
 from monitor.commands.common import fail, load_reference, load_rules, out, read_lines
 from monitor.recall import recall_by_typology
@@ -21,7 +21,7 @@ from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import simulate as simulate_force
 from monitor.simulate import write as write_force
 
-SCHEMAS = {"event": events.json_schema, "reference": reference.json_schema, "alert": alerts.json_schema}
+SCHEMAS = {"event": event_schema.json_schema, "reference": reference.json_schema, "alert": alerts.json_schema}
 
 
 def schema(name: Annotated[str, typer.Argument(help="event, reference or alert")]) -> None:

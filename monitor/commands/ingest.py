@@ -34,9 +34,11 @@ def data_home() -> Path:
 
 
 def event_out(raw: bytes, partitions: int, fallback: int) -> Out:
-    """The record of one lookup: keyed by its actor, so that an actor's lookups keep their order."""
+    """The record of one lookup: keyed by its actor, so that an actor's lookups keep their order; of a heartbeat: by its system."""
     try:
-        actor = orjson.loads(raw)["actor"]["id"]
+        document = orjson.loads(raw)
+        is_beat = isinstance(document, dict) and document.get("kind") == "heartbeat"
+        actor = document["system"] if is_beat else document["actor"]["id"]
         if not isinstance(actor, str):
             raise TypeError
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):

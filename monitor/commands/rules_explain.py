@@ -133,7 +133,7 @@ def _earlier(event: Event, known: Reference, explanations: Explanations) -> Iter
             return
         try:
             yield enrich(events.decode(line, received_ms=_FOREVER), known, explanations)
-        except events.BadEvent:
+        except (events.BadEvent, events.Notice):
             pass
 
 

@@ -10,17 +10,21 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 
+from monitor.commands.canary import check_topics
 from monitor.commands.common import fail, kafka_admin, load_rules, out, start_kafka
 from monitor.commands.ingest import data_home
 from monitor.memory import keep_small
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream import topics
 from monitor.stream.seal import BadKey
+
+#: What runs beside the workers, once each.
+OUTSIDE: Final = ["canary", "watch"]
 
 
 def worker() -> None:
@@ -30,10 +34,7 @@ def worker() -> None:
 
     keep_small()
     settings = Settings()
-    with kafka_admin(settings.bootstrap) as admin:
-        problems = topics.check(admin, settings)
-    if problems:
-        raise fail("; ".join(map(str, problems)))
+    check_topics(settings)
     rules, refused = load_rules(settings.rules)
     try:
         tables = Tables(settings)
@@ -43,18 +44,21 @@ def worker() -> None:
 
 
 def spawn_worker(
-    settings: Settings, log: Path | None = None, more: Mapping[str, str] | None = None
+    settings: Settings, log: Path | None = None, more: Mapping[str, str] | None = None, command: str = "worker"
 ) -> subprocess.Popen[bytes]:
-    """Start a worker process with these settings, and ``more`` in its environment; its output goes to ``log`` or to ours."""
+    """Start a process with these settings, and ``more`` in its environment; its output goes to ``log`` or to ours.
+
+    ``command`` is what it does: a worker's work, or another command of the monitor's.
+    """
     environment = {**os.environ, **(more or {})}
     for name, value in settings.model_dump(exclude_none=True).items():
         environment[f"{ENV_PREFIX}{name.upper()}"] = str(value)
-    command = [sys.executable, "-m", "monitor", "worker"]
+    arguments = [sys.executable, "-m", "monitor", command]
     if log is None:
-        return subprocess.Popen(command, env=environment)
+        return subprocess.Popen(arguments, env=environment)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
-        return subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        return subprocess.Popen(arguments, env=environment, stdout=file, stderr=subprocess.STDOUT)
 
 
 def ensure_topics(settings: Settings) -> None:
@@ -70,7 +74,7 @@ def up(
     workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
     data: Annotated[Path | None, typer.Option(help="Kafka's data folder")] = None,
 ) -> None:
-    """Run Kafka and workers on this machine until Ctrl-C; a worker that ends is started again."""
+    """Run Kafka, workers, canary and watch on this machine until Ctrl-C; a process that ends is started again."""
     stop = threading.Event()
     for wanted_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted_signal, lambda *_: stop.set())
@@ -78,17 +82,18 @@ def up(
         kafka = stack.enter_context(start_kafka(data or data_home() / "kafka"))
         settings = Settings(bootstrap=kafka.bootstrap)
         ensure_topics(settings)
-        ports = [settings.metrics_port + number for number in range(workers)]
+        commands = ["worker"] * workers + OUTSIDE
+        ports = [settings.metrics_port + number for number in range(len(commands))]
         wanted = [settings.model_copy(update={"metrics_port": port}) for port in ports]
-        running = [spawn_worker(each) for each in wanted]
+        running = [spawn_worker(one, command=command) for one, command in zip(wanted, commands, strict=True)]
         out.print(
             f"Kafka {kafka.bootstrap}; metrics " + ", ".join(f"http://127.0.0.1:{port}/metrics" for port in ports)
         )
         while not stop.wait(1.0):
             for number, process in enumerate(running):
                 if process.poll() is not None:
-                    out.print(f"worker {number} ended with code {process.returncode}; starting it again")
-                    running[number] = spawn_worker(wanted[number])
+                    out.print(f"{commands[number]} ended with code {process.returncode}; starting it again")
+                    running[number] = spawn_worker(wanted[number], command=commands[number])
         stop_workers(running)
 
 

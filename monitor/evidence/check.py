@@ -97,7 +97,15 @@ def check(evidence: Evidence, say: Callable[[str], None] = lambda words: None) -
         packs = Packs(evidence, reference)
         agree = Agree(facts.from_ms, facts.to_ms, packs.is_certain)
         try:
-            run = Rerun(packs.rules, facts.starts, reference, facts.quantile, facts.idle_ms)
+            run = Rerun(
+                packs.rules,
+                facts.starts,
+                reference,
+                facts.quantile,
+                facts.idle_ms,
+                forget_ms=facts.forget_ms,
+                gap_after_ms=facts.gap_after_ms,
+            )
         except UnknownPack as error:
             raise Unusable(f"the rules {error} are not there, but the log begins under them") from None
         lookups = 0

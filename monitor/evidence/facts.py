@@ -30,6 +30,8 @@ class Facts(msgspec.Struct, forbid_unknown_fields=True):
     starts: list[str]
     quantile: float
     idle_ms: int
+    gap_after_ms: int
+    forget_ms: int
     received_to_ms: int
     known_from_ms: int | None
     settled: list[int]

@@ -80,6 +80,8 @@ def survey(log: Log, from_ms: int, to_ms: int, wait: float) -> KafkaSpan:
         starts=starts,
         quantile=settings.quantile,
         idle_ms=int(settings.idle_after * 1000) + _TOLD_MS,
+        gap_after_ms=settings.gap_after_ms,
+        forget_ms=settings.forget_ms,
         received_to_ms=received_to_ms,
         known_from_ms=known_from,
         settled=settled,

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from monitor import alerts
+from monitor import alerts, canary_rule
 from monitor.detector import (
     FORGET_AFTER_MS,
     JOINED,
@@ -25,7 +25,7 @@ from monitor.order import IDLE, Merger
 from monitor.stream.batches import Out
 from monitor.stream.sweep import Sweep
 from monitor.stream.tables import Table
-from monitor.stream.topics import ALERTS, FEATURES, SWITCH, TICK, partition_of
+from monitor.stream.topics import ALERTS, CANARIES, CANARY, FEATURES, SWITCH, TICK, partition_of
 
 #: What the alert of a model needs of a lookup, besides the subject: every lookup has it.
 _SLIM = ("id", "time", "ts", "system", "actor.id")
@@ -105,6 +105,8 @@ class Detect:
                 self._tick(record, written)
             elif record.key == SWITCH:
                 self._version = record.value.decode()
+            elif record.key == CANARY:
+                self._answer(orjson.loads(record.value), written)
             else:
                 self._hold(record, chunk)
         for _, (key, value, origin) in self._merger.ready():
@@ -127,6 +129,14 @@ class Detect:
         reached, src, off, *_ = orjson.loads(record.value)["@"]
         chunk.waiting += 1
         self._merger.push((src,), (reached, src, off), (record.key.decode(), record.value, chunk))
+
+    def _answer(self, lookup: dict[str, Any], written: Written) -> None:
+        """Judge a canary, say so, and hand it on to who scores. Nothing else sees it."""
+        alert = canary_rule.alert_of(lookup)
+        if alert is not None:
+            value = alerts.encode(alert)
+            written.out.append(canary_out("detect", self.partition, value))
+            written.out.append(Out(FEATURES, self.partition, CANARY, value, None))
 
     def _tick(self, record: Any, written: Written) -> None:
         src, reached, *passed = orjson.loads(record.value)
@@ -200,3 +210,8 @@ def alert_out(alert: alerts.Alert, partitions: int, timestamp: int) -> Out:
     """The alert's record; alerts about one entity stay in one partition, in order."""
     key = f"{alert.entity.kind}/{alert.entity.id}"
     return Out(ALERTS, partition_of(key, partitions), key.encode(), alerts.encode(alert), timestamp)
+
+
+def canary_out(stage: str, partition: int, value: bytes) -> Out:
+    """The answer of a stage to a canary."""
+    return Out(CANARIES, 0, f"{stage}/{partition}".encode(), value, None)

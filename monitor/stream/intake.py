@@ -16,9 +16,11 @@ from monitor.order import IDLE
 from monitor.reference import Reference
 from monitor.rerun import UnknownPack, version_in
 from monitor.rules import RuleSet
+from monitor.sources import Seen
+from monitor.sources import idle as idle_source
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
-from monitor.stream.topics import DLQ, KEYED, SWITCH, TICK, partition_of
+from monitor.stream.topics import CANARY, DLQ, KEYED, SOURCES, SWITCH, TICK, partition_of
 from monitor.stream.versions import Packs
 
 _STATE_KEY = "reached"
@@ -80,6 +82,8 @@ class Intake:
         self._state, self._acts = self._load()
         self.refused: list[str] = []
         self.lateness_ms: list[int] = []
+        self._canaries = self._beats = 0
+        self._seen = Seen()
 
     def _load(self) -> tuple[IntakeState, Acts]:
         try:
@@ -96,6 +100,12 @@ class Intake:
         return self._state.reached
 
     @property
+    def was_quiet(self) -> bool:
+        """Whether the last chunk held nothing but canaries. They do not end a source's quiet: one that was told idle would hold
+        the others back at every canary, until it is told idle again."""
+        return self._canaries > 0 and not self.lateness_ms and not self.refused and not self._beats
+
+    @property
     def version(self) -> str:
         """The version of the rules by which lookups are judged now: the last that a control record named."""
         if self._state.rules is None:
@@ -107,7 +117,7 @@ class Intake:
 
         The state must be written only when Kafka has acknowledged all else: it says that it has.
         """
-        self.refused, self.lateness_ms = [], []
+        self.refused, self.lateness_ms, self._canaries, self._beats = [], [], 0, 0
         out: list[Out] = []
         last = None
         for last in records:
@@ -115,7 +125,9 @@ class Intake:
                 self._take(last, out)
         if last is None:
             return [], []
-        out += self.tick(self.reached, last.timestamp)
+        if not self.was_quiet:
+            out += self.tick(self.reached, last.timestamp)
+            out.append(self._source_out(self._seen.chunk(self.partition, last.offset, self.reached)))
         self._state.position = max(self._state.position, last.offset)
         self._state.acts = self._acts.save()
         kept = [(_STATE_KEY, msgspec.msgpack.encode(self._state))]
@@ -133,13 +145,31 @@ class Intake:
             reached = max(self._state.reached, lookup["ts"])
             self._acts.fold(lookup, self.reference, reached)
             keyed = self._keyed(lookup, record, rules, reached)
+        except events.Notice as notice:
+            self._take_notice(notice, record, out)
         except events.BadEvent as error:
             self._refuse(record, error.reason, error.detail, out)
         except Exception as error:  # a message we have no answer for must not stop the partition (promise 5)
             self._refuse(record, "internal", f"{type(error).__name__}", out)
         else:
             self.lateness_ms.append(record.timestamp - lookup["ts"])
+            self._seen.lookup(lookup, self.reached, record.offset)
             out += keyed
+
+    def _take_notice(self, notice: events.Notice, record: Any, out: list[Out]) -> None:
+        """A canary goes on alone, not by its actor or subject, so that it is counted nowhere; a heartbeat moves time on."""
+        if notice.kind == "heartbeat":
+            self._beats += 1
+            self._state.reached = max(self.reached, notice.fields["ts"])
+            self._seen.beat(notice.fields, self.reached, record.offset)
+            return
+        self._canaries += 1
+        try:
+            lookup = enrich(notice.fields, self.reference, self._packs.rules(self.version).explanations)
+        except Exception as error:  # as for lookups
+            self._refuse(record, "internal", type(error).__name__, out)
+            return
+        out.append(Out(KEYED, self.partition, CANARY, orjson.dumps(lookup), None))
 
     def _switch(self, version: str, record: Any, out: list[Out]) -> None:
         """From here on lookups are judged by another version of the rules; whoever detects is told to have it ready."""
@@ -185,4 +215,8 @@ class Intake:
         Its event time goes on meanwhile: by ``quiet_ms``, for which it has had nothing to read.
         """
         value = orjson.dumps((self.partition, IDLE, self.reached + quiet_ms))
-        return [Out(KEYED, partition, TICK, value, None) for partition in range(self.partitions)]
+        out = [Out(KEYED, partition, TICK, value, None) for partition in range(self.partitions)]
+        return [*out, self._source_out(idle_source(self.partition, self.reached, self.reached + quiet_ms))]
+
+    def _source_out(self, value: bytes) -> Out:
+        return Out(SOURCES, 0, str(self.partition).encode(), value, None)

@@ -14,9 +14,9 @@ from monitor.order import Merger, Place
 from monitor.rules import RuleSet
 from monitor.scoring import score_lookup
 from monitor.stream.batches import Out
-from monitor.stream.detect import Chunk, Written, alert_out
+from monitor.stream.detect import Chunk, Written, alert_out, canary_out
 from monitor.stream.tables import Table
-from monitor.stream.topics import TICK
+from monitor.stream.topics import CANARY, TICK
 from monitor.stream.versions import Packs
 
 
@@ -67,6 +67,9 @@ class Score:
         """Score what has come into order. The models are saved by :meth:`snapshot`; until then nothing is acknowledged."""
         written = Written()
         for record in records:
+            if record.key == CANARY:
+                written.out.append(canary_out("score", record.partition, record.value))
+                continue
             content = orjson.loads(record.value)
             if record.key == TICK:
                 keyed, src, reached = content

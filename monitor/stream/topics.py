@@ -21,14 +21,19 @@ KEYED: Final = "lookup.keyed.v1"
 FEATURES: Final = "lookup.features.v1"
 ALERTS: Final = "lookup.alerts.v1"
 RULES: Final = "lookup.rules.v1"
+CANARIES: Final = "lookup.canary.v1"
+SOURCES: Final = "lookup.sources.v1"
 INTAKE_STATE: Final = "lookup.intake.state.v1"
 DETECT_STATE: Final = "lookup.detect.state.v1"
 SCORE_STATE: Final = "lookup.score.state.v1"
+SOURCES_STATE: Final = "lookup.sources.state.v1"
 
 #: The key of a tick: a message that says how far its source partition has come.
 TICK: Final = b"tick"
 #: The key of a message that says by which version of the rules what follows from its source partition is judged.
 SWITCH: Final = b"rules"
+#: The key of a canary, and of its answer from the stage before.
+CANARY: Final = b"canary"
 _DAY_MS: Final = 24 * 3600 * 1000
 _LARGE_BYTES: Final = 4 * 1024 * 1024
 #: How long a new topic may take until Kafka's brokers know it, in seconds.
@@ -79,9 +84,12 @@ def topics_of(settings: Settings) -> list[Topic]:
         Topic(FEATURES, count, replicas, kept(settings.retention_days)),
         Topic(ALERTS, count, replicas, kept(settings.alert_retention_days)),
         Topic(RULES, 1, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(CANARIES, 1, replicas, kept(1)),
+        Topic(SOURCES, 1, replicas, {**kept(settings.retention_days), "max.message.bytes": str(_LARGE_BYTES)}),
         Topic(INTAKE_STATE, count, replicas, compacted),
         Topic(DETECT_STATE, count, replicas, compacted),
         Topic(SCORE_STATE, count, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(SOURCES_STATE, 1, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
     ]
 
 

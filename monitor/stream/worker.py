@@ -267,8 +267,9 @@ class Worker:
         for lateness in intake.lateness_ms:
             self.metrics.lateness.observe(max(0, lateness) / 1000)
         event.ack()
-        self._quiet_since[partition] = time.monotonic()
-        self._told_idle.pop(partition, None)
+        if not intake.was_quiet:
+            self._quiet_since[partition] = time.monotonic()
+            self._told_idle.pop(partition, None)
         self._moved("intake", event)
 
     async def _detect(self, event: Any) -> None:

@@ -16,8 +16,9 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from monitor.cli import COMMANDS
+from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
-from monitor.metrics import Metrics
+from monitor.metrics import CanaryMetrics, Metrics, WatchMetrics
 from monitor.selfcheck import ReplayMetrics
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream.topics import topics_of
@@ -66,7 +67,7 @@ def test_the_schema_would_find_a_mistake(compose: Any, service: str, key: str, v
         jsonschema.validate(wrong, compose_schema(), Draft202012Validator)
 
 
-@pytest.mark.parametrize("name", ["topics", "worker", "replay"])
+@pytest.mark.parametrize("name", ["topics", "worker", "replay", *OUTSIDE])
 def test_the_monitors_services_run_commands_there_are_with_settings_there_are(compose: Any, name: str) -> None:
     service = compose["services"][name]
     assert service["command"][0] in COMMANDS
@@ -76,7 +77,8 @@ def test_the_monitors_services_run_commands_there_are_with_settings_there_are(co
 
 def test_workers_and_topics_have_the_same_settings(compose: Any) -> None:
     worker = settings_of(compose["services"]["worker"])
-    assert worker == settings_of(compose["services"]["topics"]) == settings_of(compose["services"]["replay"])
+    for name in ("topics", "replay", *OUTSIDE):
+        assert worker == settings_of(compose["services"][name])
 
 
 def test_the_self_check_runs_every_night_and_is_scraped(compose: Any) -> None:
@@ -117,8 +119,15 @@ def test_metrics_are_scraped_where_workers_serve_them(compose: Any) -> None:
     assert settings.metrics_host == "0.0.0.0"
     assert worker["expose"] == [str(settings.metrics_port)]
     assert f":{settings.metrics_port}/healthz" in worker["healthcheck"]["test"][-1]
-    (job,) = [job for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"] if "dns_sd_configs" in job]
-    assert job["dns_sd_configs"] == [{"names": ["worker"], "type": "A", "port": settings.metrics_port}]
+    jobs = {
+        job["job_name"]: job.get("dns_sd_configs")
+        for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"]
+    }
+    assert jobs["lookup-monitor"] == [{"names": ["worker"], "type": "A", "port": settings.metrics_port}]
+    assert jobs["lookup-monitor-outside"] == [{"names": OUTSIDE, "type": "A", "port": settings.metrics_port}]
+    for name in OUTSIDE:
+        assert compose["services"][name]["expose"] == [str(settings.metrics_port)]
+        assert f":{settings.metrics_port}/readyz" in compose["services"][name]["healthcheck"]["test"][-1]
     assert settings.metrics_port == Settings.model_fields["metrics_port"].default
     assert f"EXPOSE {settings.metrics_port}" in (ROOT / "Dockerfile").read_text()
 
@@ -149,11 +158,16 @@ def test_alertmanager_routes_to_a_receiver_there_is() -> None:
 
 
 def series() -> dict[str, set[str]]:
-    """Every series the workers and the self-check have: name to labels."""
+    """Every series the processes of the monitor have: name to labels."""
     found = {}
-    for registry in (Metrics([("r", "high")], partitions=1).registry, ReplayMetrics().registry):
-        for sample in (each for family in registry.collect() for each in family.samples):
-            found[sample.name] = set(sample.labels)
+    watch = WatchMetrics()
+    for gauge in (watch.silent, watch.seen, watch.expected, watch.gaps):
+        gauge.labels("bvi")
+    every = (Metrics([("r", "high")], partitions=1), CanaryMetrics(partitions=1), watch, ReplayMetrics())
+    for metrics in every:
+        for family in metrics.registry.collect():
+            for sample in family.samples:
+                found[sample.name] = set(sample.labels)
     return found
 
 

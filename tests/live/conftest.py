@@ -46,6 +46,13 @@ class Service:
         self.workers.append(process)
         return process
 
+    def start(self, command: str, metrics_port: int) -> subprocess.Popen[bytes]:
+        """Start another process of the monitor, which is stopped with the workers; its output goes to ``<command>.log``."""
+        settings = self.settings.model_copy(update={"metrics_port": metrics_port})
+        process = spawn_worker(settings, self.folder / f"{command}.log", command=command)
+        self.workers.append(process)
+        return process
+
     def monitor(self, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as a user would."""
         environment = {

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from monitor import alerts
 from monitor.backtest import Backtest
-from monitor.detector import Detector
+from monitor.canary import message
+from monitor.detector import Detector, load_state
 from monitor.enrich import explains_later
 from monitor.model import scorer
 from monitor.reference import Reference, decode
@@ -34,6 +35,7 @@ from monitor.stream.score import Score
 from monitor.stream.tables import Table
 from monitor.stream.topics import (
     ALERTS,
+    CANARIES,
     DETECT_STATE,
     EVENTS,
     FEATURES,
@@ -204,6 +206,39 @@ def test_without_a_crash_live_is_backtest() -> None:
     assert {alerts.decode(raw).entity.kind for raw in expected.values()} == {"actor", "subject"}
     assert {alerts.decode(raw).kind for raw in expected.values()} == {"rule", "model"}
     assert alerts_in(log) == expected
+
+
+def with_canaries(log: Log, every: int) -> tuple[Log, int]:
+    """The log with a canary in each source partition before every so many lookups; and how many."""
+    mixed, count = Log(), 0
+    for source in range(PARTITIONS):
+        for number, record in enumerate(log.records[EVENTS, source]):
+            if number % every == 0:
+                count += 1
+                canary = message(f"c-{source}-{number}", datetime.fromtimestamp(NOW / 1000, UTC).isoformat())
+                mixed.write([Out(EVENTS, source, None, canary, NOW)])
+            mixed.write([Out(EVENTS, source, record.key, record.value, NOW)])
+    return mixed, count
+
+
+def test_canaries_are_answered_by_both_stages_and_change_nothing_of_lookups() -> None:
+    """They are of much later than the lookups around them: they must not move event time on."""
+    rules, reference, _, expected = world()
+    plain, (mixed, count) = filled_log(), with_canaries(filled_log(), 40)
+    for log in (plain, mixed):
+        Process(log, reference, rules).run(size=97)
+    assert alerts_in(mixed) == expected
+    for stage in ("detect", "score"):
+        answers = [record for record in mixed.records[CANARIES, 0] if record.key.startswith(stage.encode())]
+        assert len({alerts.decode(record.value).events[0] for record in answers}) == count
+    for partition in range(PARTITIONS):
+        states = [log.table(DETECT_STATE, partition).values for log in (plain, mixed)]
+        loaded = [{key: load_state(value) for key, value in state.items()} for state in states]
+        assert loaded[0].keys() == loaded[1].keys()
+        for key, state in loaded[0].items():
+            other = loaded[1][key]
+            assert (state.newest, state.windows, state.features) == (other.newest, other.windows, other.features)
+        assert log.table(SCORE_STATE, partition).values.keys() == plain.table(SCORE_STATE, partition).values.keys()
 
 
 def test_a_crash_between_the_intakes_two_writes_changes_no_alert() -> None:

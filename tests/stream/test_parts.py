@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 
+from monitor.canary import message
 from monitor.detector import BadState, Detector
 from monitor.explanations import Explanations
 from monitor.explanations.builtin import BUILT_IN
@@ -35,6 +36,7 @@ from monitor.stream.progress import Progress
 from monitor.stream.score import Score
 from monitor.stream.tables import Table
 from monitor.stream.topics import (
+    CANARY,
     DETECT_STATE,
     DLQ,
     EVENTS,
@@ -153,6 +155,28 @@ def test_intake_writes_every_message_somewhere() -> None:
     assert [one.partition for one in ticks] == [0, 1, 2, 3]
 
 
+def test_a_canary_does_not_end_the_quiet_of_a_source() -> None:
+    """A tick would take back that the source is idle, and hold the others back at every canary."""
+    stage = intake()
+    canary = message("c-1", GOOD["time"])
+    out, state = stage.process([record(canary, 0)])
+    assert [(one.topic, one.partition, one.key) for one in out] == [(KEYED, 1, CANARY)]
+    assert stage.was_quiet
+    assert stage.reached == 0
+    assert len(state) == 1
+    out, _ = stage.process([record(canary, 1), record(orjson.dumps(GOOD), 2)])
+    assert not stage.was_quiet
+    assert [one.key for one in out if one.topic == KEYED] == [CANARY, b"actor/o-1", TICK, TICK, TICK, TICK]
+
+
+def test_a_canary_that_cannot_be_enriched_goes_to_the_dlq(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = intake()
+    monkeypatch.setattr(stage.reference, "actors", None)
+    out, _ = stage.process([record(message("c-1", GOOD["time"]), 0)])
+    assert [one.topic for one in out if one.key not in (TICK, b"1")] == [DLQ]
+    assert stage.refused == ["internal"]
+
+
 def test_a_message_we_have_no_answer_for_goes_to_the_dlq(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = intake()
     monkeypatch.setattr(stage.reference, "actors", None)
@@ -175,7 +199,9 @@ def test_the_place_of_a_lookup_never_falls_even_after_a_restart() -> None:
     again = Intake(1, 4, table, reference(), Pinned(RuleSet()))
     assert again.reached == places[0][0]
     out, _ = again.process([record(orjson.dumps(GOOD), 0), record(late, 1)])
-    assert [one for one in out if one.key != TICK] == [], "their output was acknowledged before the state was written"
+    assert [one for one in out if one.topic == KEYED and one.key != TICK] == [], (
+        "their output was acknowledged before the state was written"
+    )
 
 
 def control(version: str, offset: int) -> Any:
@@ -287,7 +313,7 @@ def test_a_state_of_the_intake_that_is_none_is_counted_and_the_partition_goes_on
         load_state(raw)
     except BadState:
         assert stage.bad_states == 1
-    assert [one.key for one in out if one.key != TICK] == [b"actor/o-1"]
+    assert [one.key for one in out if one.topic == KEYED and one.key != TICK] == [b"actor/o-1"]
 
 
 def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() -> None:

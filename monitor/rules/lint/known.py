@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from monitor import events
+from monitor import event_schema, events
 
 #: Fields of which a lookup has several values at once.
 LISTS: Final = frozenset({"query.fields", "explanation", "actor.areas", "subject.tags"})
@@ -57,7 +57,7 @@ def _names(schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: st
 
 
 def _all_fields() -> frozenset[str]:
-    schema = events.json_schema()
+    schema = event_schema.json_schema()
     event = schema["$defs"]["Event"]
     return frozenset(_names(event, schema["$defs"], "")) | {name for name in events.OURS if name != "@"}
 
