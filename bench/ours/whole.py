@@ -27,7 +27,20 @@ def own_topics(job: Job) -> None:
 
     The stages take the names when they are imported, so this comes before.
     """
-    names = ("DLQ", "REFERENCE", "KEYED", "FEATURES", "ALERTS", "RULES", "INTAKE_STATE", "DETECT_STATE", "SCORE_STATE")
+    names = (
+        "DLQ",
+        "REFERENCE",
+        "KEYED",
+        "FEATURES",
+        "ALERTS",
+        "RULES",
+        "CANARIES",
+        "SOURCES",
+        "INTAKE_STATE",
+        "DETECT_STATE",
+        "SCORE_STATE",
+        "SOURCES_STATE",
+    )
     for name in names:
         setattr(topics, name, f"{job.run}.{getattr(topics, name)}")
     topics.EVENTS = job.topic  # type: ignore[misc]

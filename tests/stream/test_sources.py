@@ -26,6 +26,7 @@ from tests.samples import GOOD
 PARTITIONS = 3
 AFTER_MS = 60_000
 T0 = 1_790_000_100_000
+RECEIVED = T0 + 10**9
 
 
 def log_of(seed: int) -> list[tuple[str, bytes]]:
@@ -54,7 +55,7 @@ def expected_of(log: list[tuple[str, bytes]]) -> dict[str, bytes]:
     run = Backtest(
         RuleSet(), Reference([]), PARTITIONS, lambda key: partition_of(key, PARTITIONS), 0.999, gap_after_ms=AFTER_MS
     )
-    found = run.run([raw for _, raw in log], T0 + 10**9)
+    found = run.run([raw for _, raw in log], RECEIVED)
     return {alert.id: alerts.encode(alert) for alert in found if alert.kind == "rule"}
 
 
@@ -64,7 +65,7 @@ def partitions_of(log: list[tuple[str, bytes]]) -> list[list[Any]]:
         of = made[partition_of(key, PARTITIONS)]
         of.append(
             SimpleNamespace(
-                topic=EVENTS, partition=0, offset=len(of), key=key.encode(), value=raw, timestamp=T0, headers=()
+                topic=EVENTS, partition=0, offset=len(of), key=key.encode(), value=raw, timestamp=RECEIVED, headers=()
             )
         )
     return made
