@@ -143,6 +143,8 @@ def test_a_registers_lookups_are_summed_over_all_partitions_and_workers() -> Non
     sources.release()
     assert {name: register.seen(60) for name, register in sources.registers.items()} == {"bvi": 7, "rdw": 1}
     sources.take(4, chunk(0, minute, {"bvi": 3}))
+    sources.take(5, chunk(0, minute + 2, {}, offset=2))
+    sources.take(6, chunk(1, minute + 2, {}, offset=2))
     sources.release()
     assert sources.registers["bvi"].seen(60) == 7, "a repeated chunk counts once"
 
