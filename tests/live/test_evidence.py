@@ -22,7 +22,7 @@ from monitor.commands.run import stop_workers
 from monitor.settings import ENV_PREFIX
 from monitor.stream.batches import Out
 from monitor.stream.folder import RuleFolder
-from monitor.stream.topics import ALERTS, EVENTS
+from monitor.stream.topics import ALERTS, EVENTS, INTAKE_STATE
 from monitor.stream.versions import pack_records, switch_records
 from tests.samples import BAD
 
@@ -55,6 +55,8 @@ def run(service: Service) -> None:
     changed, half = copied(service, "changed"), len(raws) // 2
     bad = [value for _, value in BAD if value and len(value) < 65_536]
     send_events(service.settings, raws[:half])
+    # A partition of which nothing was read yet would begin with the new rules.
+    wait_for(lambda: all(service.ends(INTAKE_STATE)), 60, "every partition to be begun")
     deploy(service, changed)
     assert list(send_chunks(service.settings, [Out(EVENTS, 1, None, value, None) for value in bad]))
     send_events(service.settings, raws[half:])
