@@ -17,14 +17,14 @@ from monitor.stream.detect import Detect
 seen = 0
 process = Detect.process
 
-def faulty(self, records, chunk):
+def faulty(self, *arguments):
     global seen
     seen += 1
     done = Path({mark!r})
     if seen == 3 and not done.exists():
         done.touch()
         {act}
-    return process(self, records, chunk)
+    return process(self, *arguments)
 
 Detect.process = faulty
 """
