@@ -46,6 +46,12 @@ class Metrics:
             registry=self.registry,
         )
         self.lag = Gauge(name + "lag", "Messages not yet read", ["stage", "partition"], registry=self.registry)
+        self.lag_seconds = Gauge(
+            name + "lag_seconds",
+            "How long ago the last message that was read had been received by Kafka; 0 when all are read",
+            ["stage", "partition"],
+            registry=self.registry,
+        )
         self.progress = Gauge(
             name + "last_progress_timestamp_seconds",
             "When a partition last moved on",
@@ -95,6 +101,7 @@ class Metrics:
             self.retries.labels(stage)
             for partition in range(partitions):
                 self.lag.labels(stage, str(partition))
+                self.lag_seconds.labels(stage, str(partition))
                 self.progress.labels(stage, str(partition))
 
 

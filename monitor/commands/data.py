@@ -88,6 +88,7 @@ def backtest(
         lambda actor: partition_of(actor, settings.partitions),
         settings.quantile,
         forget_ms=settings.forget_ms,
+        gap_after_ms=settings.gap_after_ms,
     )
     began, found = time.perf_counter(), []
     size = events_file.stat().st_size if events_file.exists() else 0

@@ -36,6 +36,8 @@ class Progress:
         self._metrics.progress.labels(stage, partition).set(time.time())
         lag = max(0, (end or 0) - message.offset - 1)
         self._metrics.lag.labels(stage, partition).set(lag)
+        behind = max(0.0, time.time() - message.timestamp) if lag else 0.0
+        self._metrics.lag_seconds.labels(stage, partition).set(behind)
         self._moved = time.monotonic()
         (self._lagging.add if lag else self._lagging.discard)(message.tp)
 

@@ -43,7 +43,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def moved(made: Progress, tp: TP, offset: int, end: int | None) -> None:
-    made.moved("intake", SimpleNamespace(tp=tp, partition=tp.partition, offset=offset), end)
+    message = SimpleNamespace(tp=tp, partition=tp.partition, offset=offset, timestamp=940.0)
+    made.moved("intake", message, end)
 
 
 def test_a_worker_stalls_when_there_is_something_to_read_and_it_does_not(clock: Clock) -> None:
@@ -58,6 +59,19 @@ def test_a_worker_stalls_when_there_is_something_to_read_and_it_does_not(clock: 
     assert made.stalled() == 0, "all is read"
     moved(made, FIRST, 20, None)
     assert made.stalled() == 0, "where the partition ends is not known"
+
+
+def test_lag_is_told_in_messages_and_seconds(clock: Clock) -> None:
+    metrics = Metrics()
+    made = Progress(metrics)
+
+    def lag() -> tuple[float, float]:
+        return metrics.lag.labels("intake", "0")._value.get(), metrics.lag_seconds.labels("intake", "0")._value.get()
+
+    moved(made, FIRST, 9, 20)
+    assert lag() == (10, 60)
+    moved(made, FIRST, 19, 20)
+    assert lag() == (0, 0)
 
 
 def test_partitions_that_have_gone_are_no_reason(clock: Clock) -> None:
