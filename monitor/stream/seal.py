@@ -37,10 +37,20 @@ class Seal:
         self._keys = keys
         self._is_lenient = is_lenient or not keys
 
+    @property
+    def signs(self) -> bool:
+        """Whether it signs. What it does not sign has no place in it: the record is :meth:`head` and the value."""
+        return bool(self._keys)
+
+    @staticmethod
+    def head(position: int) -> bytes:
+        """What comes before the value in a record without signature."""
+        return position.to_bytes(_POSITION_BYTES, "big")
+
     def close(self, where: tuple[str, int, str], position: int, value: bytes) -> bytes:
         """The record of ``value``. ``where`` is its topic, partition and key; ``position`` the offset it was made of."""
         if not self._keys:
-            return position.to_bytes(_POSITION_BYTES, "big") + value
+            return self.head(position) + value
         head = (position | _SIGNED).to_bytes(_POSITION_BYTES, "big")
         return head + _tag(self._keys[0], where, head, value) + value
 

@@ -46,11 +46,13 @@ class Table:
     def change(self, position: int, changes: Iterable[tuple[str, bytes]], timestamp: int) -> list[Out]:
         """Put the values and return the changelog's records of it; ``position`` is the offset of the chunk's last record."""
         out = []
+        topic, partition, seal = self.topic, self.partition, self._seal
+        signs, head = seal.signs, seal.head(position)
         for key, value in changes:
             self.values[key] = value
-            raw = self._seal.close((self.topic, self.partition, key), position, value)
             self._positions[key] = position
-            out.append(Out(self.topic, self.partition, key.encode(), raw, timestamp))
+            raw = seal.close((topic, partition, key), position, value) if signs else head + value
+            out.append(Out(topic, partition, key.encode(), raw, timestamp))
         return out
 
     def remove(self, position: int, keys: Iterable[str], timestamp: int) -> list[Out]:
