@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from monitor.commands.common import fail, kafka_admin, kafka_errors, out
+from monitor.commands.common import check_topics, kafka_errors, out
 from monitor.settings import Settings
-from monitor.stream import topics
 
 
 def canary(
@@ -34,14 +33,6 @@ def canary(
     canaries = Canaries(settings, metrics)
     work = partial(canaries.run, every or settings.canary_every)
     raise typer.Exit(run_outside("canary", settings, metrics, canaries.why_not_ready, work))
-
-
-def check_topics(settings: Settings) -> None:
-    """Exit with what is wrong with Kafka's topics, if something is."""
-    with kafka_admin(settings.bootstrap) as admin:
-        problems = topics.check(admin, settings)
-    if problems:
-        raise fail("; ".join(map(str, problems)))
 
 
 def _once(settings: Settings) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.reference import Reference
     from monitor.rules import LoadReport, RuleSet
+    from monitor.settings import Settings
 
     Lists = Mapping[str, tuple[str, ...]]
     out: Console
@@ -165,3 +166,13 @@ def progress() -> Iterator[Callable[[str], None]]:
     finally:
         sys.stderr.write("\r\033[K")
         sys.stderr.flush()
+
+
+def check_topics(settings: Settings) -> None:
+    """Exit with what is wrong with Kafka's topics, if something is."""
+    from monitor.stream import topics  # not before: it imports Kafka's client
+
+    with kafka_admin(settings.bootstrap) as admin:
+        problems = topics.check(admin, settings)
+    if problems:
+        raise fail("; ".join(map(str, problems)))

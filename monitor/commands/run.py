@@ -15,8 +15,7 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from monitor.commands.canary import check_topics
-from monitor.commands.common import fail, kafka_admin, load_rules, out, start_kafka
+from monitor.commands.common import check_topics, fail, kafka_admin, load_rules, out, start_kafka
 from monitor.commands.ingest import data_home
 from monitor.memory import keep_small
 from monitor.settings import ENV_PREFIX, Settings

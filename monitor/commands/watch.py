@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from monitor.commands.canary import check_topics
+from monitor.commands.common import check_topics
 from monitor.settings import Settings
 
 
