@@ -87,7 +87,7 @@ async def recover(settings: Settings) -> int:
         return Detect(partition, settings.partitions, table, lambda _: detector)
 
     parts = await asyncio.gather(*map(one, range(settings.partitions)))
-    return sum(len(part._table.values) for part in parts)
+    return sum(len(part.table.values) for part in parts)
 
 
 def _child(settings: Settings) -> None:

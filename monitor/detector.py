@@ -25,6 +25,7 @@ FORGET_AFTER_MS: Final = 1830 * 24 * 3600 * 1000
 JOINED: Final = -1
 #: Saved state begins with a byte for its version and eight for the time at which something waiting in it is due.
 _HEAD: Final = 9
+_WITH_HEAD: Final = (b"\x02", bytes((STATE_VERSION,)))
 
 
 class BadState(Exception):
@@ -53,6 +54,23 @@ class _First(msgspec.Struct, array_like=True):
     features: FeatureState
 
 
+class _Due(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of a :class:`monitor.rules.Waiting`."""
+
+    due: int
+    src: int
+
+
+class _Waits(msgspec.Struct, array_like=True, gc=False):
+    """A :class:`KeyState` of which only what waits is read."""
+
+    at: msgspec.Raw
+    newest: msgspec.Raw
+    fingerprints: msgspec.Raw
+    windows: msgspec.Raw
+    waiting: list[_Due]
+
+
 class Outcome(msgspec.Struct, gc=False):
     """What one lookup led to. ``fate`` is ``counted``, ``late``, ``duplicate`` or ``repeated`` (redelivered by Kafka).
 
@@ -67,6 +85,7 @@ class Outcome(msgspec.Struct, gc=False):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(KeyState).decode
+_decode_waits: Final = msgspec.msgpack.Decoder(_Waits).decode
 _decode_first: Final = msgspec.msgpack.Decoder(_First).decode
 
 
@@ -98,7 +117,20 @@ def save_state(state: KeyState) -> bytes:
 
 def is_waiting(data: bytes) -> bool:
     """Whether something waits in saved state, told without reading it."""
-    return data[0] in (2, STATE_VERSION) and any(data[1:_HEAD])
+    return data[:1] in _WITH_HEAD and any(data[1:_HEAD])
+
+
+def dues_of(data: bytes) -> list[tuple[int, int]]:
+    """Source partition and time (milliseconds since the epoch) of all that waits in saved state; of it nothing else is read.
+
+    Raises :class:`BadState`.
+    """
+    if not is_waiting(data):
+        return []
+    try:
+        return [(each.src, each.due) for each in _decode_waits(memoryview(data)[_HEAD:]).waiting]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadState(f"the saved state cannot be read: {error}") from None
 
 
 def is_forgotten(state: KeyState, reached: int, forget_ms: int) -> bool:

@@ -67,6 +67,8 @@ def server_properties(port: int, controller_port: int, log_dir: str = LOG_DIR) -
         "share.coordinator.state.topic.min.isr": 1,
         "share.coordinator.state.topic.num.partitions": 4,
         "group.initial.rebalance.delay.ms": 0,
+        # Kafka's own bound of 6 s is longer than a worker that was killed may be missing.
+        "group.min.session.timeout.ms": 1000,
         # The default of 128 MB is a quarter of the default heap.
         "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
     }

@@ -71,6 +71,14 @@ class Metrics:
         self.retries = Counter(
             name + "write_retries", "Writes to Kafka that had to be repeated", ["stage"], registry=self.registry
         )
+        self.standbys = Gauge(
+            name + "standby_partitions",
+            "Copies of other workers' state that are kept up to date",
+            registry=self.registry,
+        )
+        self.standby_lag = Gauge(
+            name + "standby_lag", "Records of changelogs not yet in those copies", registry=self.registry
+        )
         self.reference = Gauge(name + "reference_records", "Reference records known", registry=self.registry)
         self.bad_reference = Counter(name + "reference_refused", "Reference records refused", registry=self.registry)
         self.bad_state = Counter(name + "state_refused", "Saved states that could not be read", registry=self.registry)

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     state_unsigned: Literal["refuse", "accept"] = Field(
         "refuse", description="with a key: `accept` state without signature too, until all has one"
     )
+    standby_replicas: int = Field(
+        1, ge=0, le=7, description="how many other workers keep a copy of each partition's state, to take over at once"
+    )
     canary_every: float = Field(60.0, gt=0, description="seconds from one round of canaries to the next")
     canary_slo: float = Field(30.0, gt=0, description="seconds within which a canary must have gone the whole way")
     gap_after: float = Field(900.0, ge=1, description="seconds that a lookup's number may come late until it is lost")

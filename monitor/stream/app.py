@@ -64,7 +64,8 @@ def new_app(settings: Settings) -> App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         broker_session_timeout=settings.session_timeout,
-        broker_heartbeat_interval=settings.session_timeout / 3,
+        # Often, since only by its answer does a worker learn that another's partitions are to be shared out.
+        broker_heartbeat_interval=min(1.0, settings.session_timeout / 6),
         broker_commit_interval=settings.commit_interval,
         broker_max_poll_records=MAX_CHUNK,
         consumer_auto_offset_reset="earliest",
@@ -72,6 +73,8 @@ def new_app(settings: Settings) -> App:
         stream_wait_empty=False,
         # In chunks: what a worker may have fetched and not yet worked on.
         stream_buffer_maxsize=2,
+        # Of which we keep no tables; but whoever has a copy of a partition's state is given it first.
+        table_standby_replicas=settings.standby_replicas,
         web_enabled=False,
     )
     app.on_partitions_revoked.connect(app.end_generation)

@@ -28,6 +28,15 @@ class Out(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class Span(NamedTuple):
+    """Where Kafka has put records that lie behind each other: the first one's offset, and the offset after the last."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+
+
 class BatchWriter:
     """Writes records as batches. :meth:`write` returns only when every replica asked for has them."""
 
@@ -53,8 +62,8 @@ class BatchWriter:
         """How many partitions a topic has."""
         return len(await self._producer.partitions_for(topic))
 
-    async def write(self, records: Iterable[Out], in_order: bool = True) -> None:
-        """Write the records, each partition's in the order given, and wait for the acknowledgements.
+    async def write(self, records: Iterable[Out], in_order: bool = True) -> list[Span]:
+        """Write the records, each partition's in the order given, and wait for the acknowledgements; say where they are.
 
         The order holds also when Kafka takes the second batch of a partition and not the first: the second is sent when the
         first is acknowledged. Without ``in_order`` all are sent at once, for records whose order does not matter.
@@ -65,19 +74,22 @@ class BatchWriter:
         grouped: defaultdict[tuple[str, int], list[Out]] = defaultdict(list)
         for record in records:
             grouped[record.topic, record.partition].append(record)
-        if grouped:
-            await asyncio.gather(*(self._write(*to, out, in_order) for to, out in grouped.items()))
+        written = await asyncio.gather(*(self._write(*to, out, in_order) for to, out in grouped.items()))
+        return [span for spans in written for span in spans]
 
-    async def _write(self, topic: str, partition: int, records: list[Out], in_order: bool) -> None:
-        sent: list[Any] = []
+    async def _write(self, topic: str, partition: int, records: list[Out], in_order: bool) -> list[Span]:
+        sent: list[tuple[int, Any]] = []
         for piece in self._pieces(records):
             if isinstance(piece, Out):
-                sent.append(await self._send_large(piece))
+                sent.append((1, await self._send_large(piece)))
             else:
-                sent.append(await self._producer.send_batch(piece, topic, partition=partition))
+                count = piece.record_count()
+                sent.append((count, await self._producer.send_batch(piece, topic, partition=partition)))
             if in_order:
-                await sent.pop()
-        await asyncio.gather(*sent)
+                await sent[-1][1]
+        placed = await asyncio.gather(*(future for _, future in sent))
+        firsts = [(at.offset, count) for at, (count, _) in zip(placed, sent, strict=True)]
+        return [Span(topic, partition, first, first + count) for first, count in firsts]
 
     def _pieces(self, records: list[Out]) -> Iterator[Any]:
         """The records as batches, and alone when they are larger than one."""

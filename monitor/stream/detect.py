@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
@@ -15,7 +16,7 @@ from monitor.detector import (
     BadState,
     Detector,
     KeyState,
-    is_waiting,
+    dues_of,
     load_state,
     peer_group_of,
     save_state,
@@ -71,15 +72,17 @@ class Detect:
         """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another."""
         self.partition = partition
         self.partitions = partitions
-        self._table = table
+        self.table = table
         self._detector_of = detector_of
         self._version = version
         self._sweep = Sweep(table, forget_ms)
         self._states: dict[str, KeyState] = {}
         self._due = Due()
-        for key, data in table.values.items():
-            if is_waiting(data):
-                self._note_waiting(key, load_state(data))
+        for key in table.waiting:
+            # What cannot be read is counted as such, and begins anew, when a lookup of its key comes.
+            with suppress(BadState):
+                for src, due in dues_of(table.values[key]):
+                    self._due.add(src, due, key)
         #: How far the event time of each source partition has come, also while it is idle.
         self._passed: dict[int, int] = {}
         #: How far the lookups of each have come: later ones of it are placed no earlier.
@@ -115,7 +118,7 @@ class Detect:
         if len(self._passed) == self.partitions:
             self._decide(JOINED, min(self._passed.values()), last.timestamp, written)
         changes = [(key, save_state(state)) for key, state in self._states.items()]
-        written.state = self._table.change(last.offset, changes, last.timestamp) + self._forget(records, committed)
+        written.state = self.table.change(last.offset, changes, last.timestamp) + self._forget(records, committed)
         self._states = {}
         return written
 
@@ -123,7 +126,7 @@ class Detect:
         if len(self._reached) < self.partitions:
             return []
         gone = self._sweep.forgotten(len(records), min(self._reached.values()), committed, self._states)
-        return self._table.remove(records[-1].offset, gone, records[-1].timestamp)
+        return self.table.remove(records[-1].offset, gone, records[-1].timestamp)
 
     def _hold(self, record: Any, chunk: Chunk) -> None:
         reached, src, off, *_ = orjson.loads(record.value)["@"]
@@ -189,7 +192,7 @@ class Detect:
         state = self._states.get(key)
         if state is None:
             try:
-                state = load_state(self._table.get(key))
+                state = load_state(self.table.get(key))
             except BadState:
                 # One key starts anew rather than the whole partition stopping; the count makes it visible.
                 written.bad_states += 1

@@ -76,7 +76,7 @@ class Intake:
         self.partitions = partitions
         self.reference = reference
         self._packs = packs
-        self._table = table
+        self.table = table
         #: Whether the saved state could not be read; then what was written before may be written once more.
         self.bad_states = 0
         self._state, self._acts = self._load()
@@ -87,7 +87,7 @@ class Intake:
 
     def _load(self) -> tuple[IntakeState, Acts]:
         try:
-            state = load_state(self._table.get(_STATE_KEY))
+            state = load_state(self.table.get(_STATE_KEY))
             return state, Acts.load(state.acts) if state.acts is not None else Acts()
         except (BadState, BadActs):
             # The partition starts anew rather than stopping; whoever detects knows by the offsets what it has counted.
@@ -131,7 +131,7 @@ class Intake:
         self._state.position = max(self._state.position, last.offset)
         self._state.acts = self._acts.save()
         kept = [(_STATE_KEY, msgspec.msgpack.encode(self._state))]
-        return out, self._table.change(last.offset, kept, last.timestamp)
+        return out, self.table.change(last.offset, kept, last.timestamp)
 
     def _take(self, record: Any, out: list[Out]) -> None:
         version = version_in(record) if record.headers else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -19,6 +22,29 @@ class Parts(Generic[T]):
     def __init__(self, make: Callable[[int], Awaitable[T]]) -> None:
         self._make = make
         self._parts: dict[int, tuple[int, T]] = {}
+        self._work: Counter[int] = Counter()
+        self._moved = asyncio.Event()
+
+    @contextmanager
+    def at_work(self, partition: int) -> Iterator[None]:
+        """While something is done with the partition's part."""
+        self._work[partition] += 1
+        try:
+            yield
+        finally:
+            self._work[partition] -= 1
+            self._moved.set()
+
+    async def rest(self, partition: int, within: float) -> bool:
+        """Whether nothing is done with the partition's part any more, within so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                while self._work[partition]:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def of(self, partition: int, generation: int) -> T:
         """The part that does this partition's work in this generation of the group."""
@@ -41,10 +67,10 @@ class Parts(Generic[T]):
         known = self._parts.get(partition)
         return None if known is None else known[1]
 
-    def forget(self, gone: Iterable[int]) -> None:
-        """These partitions go to someone else, who reads what was written of them."""
-        for partition in gone:
-            self._parts.pop(partition, None)
+    def forget(self, partition: int) -> T | None:
+        """The partition goes to someone else, who reads what was written of it; returns the part that there was."""
+        known = self._parts.pop(partition, None)
+        return None if known is None else known[1]
 
     def __iter__(self) -> Iterator[T]:
         return iter([part for _, part in self._parts.values()])

@@ -51,7 +51,7 @@ class Score:
     def __init__(self, partitions: int, table: Table, quantile: float, packs: Packs) -> None:
         self.partitions = partitions
         self._packs = packs
-        self._table = table
+        self.table = table
         self._quantile = quantile
         self._groups: dict[str, Group] = {}
         self._changed: set[str] = set()
@@ -98,7 +98,7 @@ class Score:
         return group
 
     def _load(self, name: str, written: Written) -> Group:
-        raw = self._table.get(name)
+        raw = self.table.get(name)
         if raw is not None:
             try:
                 saved = msgspec.msgpack.decode(raw, type=GroupState)
@@ -114,4 +114,4 @@ class Score:
             for name in sorted(self._changed)
         ]
         self._changed.clear()
-        return self._table.change(position, changes, timestamp)
+        return self.table.change(position, changes, timestamp)

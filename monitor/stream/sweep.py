@@ -38,7 +38,7 @@ class Sweep:
 
     def _next(self, turns: int) -> list[str]:
         if not self._round:
-            self._round = list(self._table.values)
+            self._round = self._table.keys()
         taken = self._round[-turns:] if turns else []
         del self._round[len(self._round) - len(taken) :]
         return taken

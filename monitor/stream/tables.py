@@ -8,27 +8,34 @@ was taken for dead and wrote once more cannot put an older state in the place of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import AsyncIterator, Iterable, MutableMapping
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from monitor.detector import is_waiting
 from monitor.settings import Settings
-from monitor.stream.batches import Out
+from monitor.stream.batches import Out, Span
 from monitor.stream.rocks import StateFolder
 from monitor.stream.seal import BadSeal, Seal, read_keys
 from monitor.stream.topics import DETECT_STATE
 
 _UNSIGNED = Seal()
-#: The header of a tombstone, and what stands for it in one that was written by hand: that comes after all else.
+#: The header of a tombstone.
 _MARK = "mark"
-_UNMARKED = (2**63 - 1).to_bytes(8, "big")
+#: How much is asked of Kafka at once when a changelog is read, in bytes.
+_FETCH_BYTES = 4 * 1024 * 1024
 
 
 class Table:
     """The state of one partition: keys to bytes."""
 
     def __init__(
-        self, topic: str, partition: int, seal: Seal = _UNSIGNED, values: MutableMapping[str, bytes] | None = None
+        self,
+        topic: str,
+        partition: int,
+        seal: Seal = _UNSIGNED,
+        values: MutableMapping[str, bytes] | None = None,
     ) -> None:
         """``values`` is where they are kept; by default in memory."""
         self.topic = topic
@@ -36,6 +43,13 @@ class Table:
         self.values: MutableMapping[str, bytes] = {} if values is None else values
         #: How many records of the changelog were refused, for their signature.
         self.refused = 0
+        #: Every record of the changelog before this offset is in the table.
+        self.synced = 0
+        #: The keys of which an older state lies behind the newest in the changelog, so that compaction would keep the older.
+        self.stale: set[str] = set()
+        #: The keys in whose state something waits.
+        self.waiting: set[str] = set()
+        self._notes_waiting = topic == DETECT_STATE
         self._seal = seal
         self._positions: dict[str, int] = {}
 
@@ -43,27 +57,68 @@ class Table:
         """The key's value, or ``None``."""
         return self.values.get(key)
 
-    def change(self, position: int, changes: Iterable[tuple[str, bytes]], timestamp: int) -> list[Out]:
+    def change(self, position: int, changes: Iterable[tuple[str, bytes]], timestamp: int | None) -> list[Out]:
         """Put the values and return the changelog's records of it; ``position`` is the offset of the chunk's last record."""
         out = []
         topic, partition, seal = self.topic, self.partition, self._seal
-        signs, head = seal.signs, seal.head(position)
+        signs, positions = seal.signs, self._positions
         for key, value in changes:
-            self.values[key] = value
-            self._positions[key] = position
-            raw = seal.close((topic, partition, key), position, value) if signs else head + value
+            self._put(key, value)
+            # Higher when somebody who was taken for dead came further, and the value was made of that.
+            at = positions[key] = max(position, positions.get(key, -1))
+            raw = seal.close((topic, partition, key), at, value) if signs else seal.head(at) + value
             out.append(Out(topic, partition, key.encode(), raw, timestamp))
         return out
 
-    def remove(self, position: int, keys: Iterable[str], timestamp: int) -> list[Out]:
+    def _put(self, key: str, value: bytes) -> None:
+        self.values[key] = value
+        self.stale.discard(key)
+        if not self._notes_waiting:
+            return
+        if is_waiting(value):
+            self.waiting.add(key)
+        else:
+            self.waiting.discard(key)
+
+    def _drop(self, key: str) -> None:
+        self.values.pop(key, None)
+        self.stale.discard(key)
+        self.waiting.discard(key)
+
+    def remove(self, position: int, keys: Iterable[str], timestamp: int | None) -> list[Out]:
         """Remove keys and return the changelog's tombstones, after which Kafka drops what it has of them."""
         out = []
         for key in keys:
-            self.values.pop(key, None)
-            self._positions.pop(key, None)
-            mark = self._seal.close((self.topic, self.partition, key), position, b"")
+            self._drop(key)
+            at = self._positions[key] = max(position, self._positions.get(key, -1))
+            mark = self._seal.close((self.topic, self.partition, key), at, b"")
             out.append(Out(self.topic, self.partition, key.encode(), None, timestamp, ((_MARK, mark),)))
         return out
+
+    def acknowledged(self, spans: Iterable[Span]) -> bool:
+        """Kafka has taken records of :meth:`change` and :meth:`remove`, as ``spans`` of its changelog.
+
+        When they lie right behind what is in the table anyway, so much more of the changelog is. ``False``: somebody else (a
+        worker that was taken for dead) wrote in between, or a write was repeated; the table must read on from ``synced``.
+        """
+        mine = sorted(span for span in spans if (span.topic, span.partition) == (self.topic, self.partition))
+        for span in mine:
+            if span.first != self.synced:
+                return False
+            self.synced = span.end
+        return True
+
+    def again(self) -> list[Out]:
+        """The changelog's records of :attr:`stale` keys once more, so that the newest state of each comes last."""
+        out = []
+        for key in sorted(self.stale):
+            position, value = self._positions[key], self.values.get(key)
+            out += self.remove(position, [key], None) if value is None else self.change(position, [(key, value)], None)
+        return out
+
+    def keys(self) -> list[str]:
+        """Every key that has a value, and some that had one; told without reading what is on disk."""
+        return list(self._positions)
 
     def position(self, key: str) -> int:
         """The position of the key's last change; -1 when there is none."""
@@ -72,25 +127,24 @@ class Table:
     def restore(self, key: str, raw: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> None:
         """Take in one record of the changelog; the highest position wins. One whose signature is wrong changes nothing.
 
-        A tombstone (``raw`` is ``None``) has position and signature in its headers.
+        A tombstone (``raw`` is ``None``) has position and signature in its headers. One without, which was written by hand,
+        counts where signatures are not asked for, for what came before it.
         """
-        mark = dict(headers).get(_MARK, _UNMARKED) if raw is None else raw
+        last = self._positions.get(key, -1)
+        mark = dict(headers).get(_MARK, self._seal.head(max(last, 0))) if raw is None else raw
         try:
             position, value = self._seal.open((self.topic, self.partition, key), mark)
         except BadSeal:
             self.refused += 1
             return
-        if position < self._positions.get(key, -1):
+        if position < last:
+            self.stale.add(key)
             return
         self._positions[key] = position
         if raw is None:
-            self.values.pop(key, None)
+            self._drop(key)
         else:
-            self.values[key] = value
-
-    def restored(self) -> None:
-        """All of the changelog was taken in."""
-        self._positions = {key: at for key, at in self._positions.items() if key in self.values}
+            self._put(key, value)
 
 
 class Tables:
@@ -109,22 +163,33 @@ class Tables:
 
 
 async def load(bootstrap: str, table: Table) -> Table:
-    """Read the changelog of a new table's partition from its beginning to its end."""
-    async for record in read_to_end(bootstrap, table.topic, table.partition):
-        table.restore(record.key.decode(), record.value, record.headers)
-    table.restored()
+    """Read what a table has not of its changelog, to its end now. Raises ``KafkaError``; what was read until then stays."""
+    async for record in read_to_end(bootstrap, table.topic, table.partition, table.synced):
+        take_in(table, record)
     return table
 
 
-async def read_to_end(bootstrap: str, topic: str, partition: int):  # type: ignore[no-untyped-def]
-    """Yield every record a partition has now."""
+def take_in(table: Table, record: Any) -> None:
+    """Take in the next record of a table's changelog."""
+    table.restore(record.key.decode(), record.value, record.headers)
+    table.synced = record.offset + 1
+
+
+async def read_to_end(bootstrap: str, topic: str, partition: int, start: int = 0) -> AsyncIterator[Any]:
+    """Yield every record that a partition has now, from the offset ``start`` on."""
     tp = TopicPartition(topic, partition)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=100)
-    await consumer.start()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
     try:
+        await consumer.start()
         consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
         end = (await consumer.end_offsets([tp]))[tp]
+        # Compaction may have removed what lies there; a seek before the beginning would go to the end.
+        consumer.seek(tp, max(start, (await consumer.beginning_offsets([tp]))[tp]))
         while await consumer.position(tp) < end:
             for records in (await consumer.getmany(tp, timeout_ms=1000, max_records=5000)).values():
                 for record in records:

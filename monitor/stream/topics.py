@@ -27,6 +27,8 @@ INTAKE_STATE: Final = "lookup.intake.state.v1"
 DETECT_STATE: Final = "lookup.detect.state.v1"
 SCORE_STATE: Final = "lookup.score.state.v1"
 SOURCES_STATE: Final = "lookup.sources.state.v1"
+#: The changelog of the state that comes of each of the workers' topics.
+STATE_OF: Final = {EVENTS: INTAKE_STATE, KEYED: DETECT_STATE, FEATURES: SCORE_STATE}
 
 #: The key of a tick: a message that says how far its source partition has come.
 TICK: Final = b"tick"

@@ -27,23 +27,26 @@ from monitor.events import MAX_SKEW_MS
 from monitor.metrics import Metrics
 from monitor.rerun import UnknownPack, version_in
 from monitor.rules import RuleSet, load_texts
-from monitor.rules.load import version_of
 from monitor.settings import Settings
-from monitor.stream import tables, topics
+from monitor.stream import topics
 from monitor.stream.app import App, add_agent, new_app
-from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.batches import BatchWriter, Out, Span
+from monitor.stream.deployment import Deployment
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.feed import ReferenceFeed
-from monitor.stream.folder import RuleFolder
 from monitor.stream.intake import Intake
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
 from monitor.stream.progress import Progress
 from monitor.stream.score import Score
-from monitor.stream.versions import Files, pack_records, switch_records
+from monitor.stream.tables import Table, Tables, load
+from monitor.stream.versions import Files
+from monitor.stream.warm import Warm
 
 log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
+#: How long a rebalance waits for what is being done, so that the state need not be read anew, in seconds.
+_REST_WITHIN = 1.0
 #: Allocations between garbage collections: a chunk makes tens of thousands of objects, and none of them in cycles.
 _GC_THRESHOLD = (50_000, 20, 50)
 
@@ -51,7 +54,7 @@ _GC_THRESHOLD = (50_000, 20, 50)
 class Worker:
     """One worker process: a Faust app with three agents, and the parts they share."""
 
-    def __init__(self, settings: Settings, rules: RuleSet, metrics: Metrics, made: tables.Tables | None = None) -> None:
+    def __init__(self, settings: Settings, rules: RuleSet, metrics: Metrics, made: Tables | None = None) -> None:
         self.settings = settings
         self.rules = rules
         self.metrics = metrics
@@ -61,19 +64,24 @@ class Worker:
         self._intakes = Parts(self._new_intake)
         self._detects = Parts(self._new_detect)
         self._scores = Parts(self._new_score)
+        self._parts: dict[str, Parts[Any]] = {
+            topics.EVENTS: self._intakes,
+            topics.KEYED: self._detects,
+            topics.FEATURES: self._scores,
+        }
         self._snapshots: dict[int, tuple[int, int]] = {}
         self._saving: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._quiet_since: dict[int, float] = {}
         self._told_idle: dict[int, float] = {}
         self._detectors: dict[str, Detector] = {}
-        self._folder = RuleFolder(settings.rules)
         self.version = ""
         self.progress = Progress(metrics)
-        self._tables = made or tables.Tables(settings)
+        self._warm = Warm(settings.bootstrap, made or Tables(settings), metrics)
 
     def _new_app(self) -> App:
         app = new_app(self.settings)
         app.on_partitions_revoked.connect(self._revoked)
+        app.on_partitions_assigned.connect(self._assigned)
         app.task(self._start)
         app.timer(interval=self.settings.snapshot_interval)(self._save_models)
         app.timer(interval=min(1.0, self.settings.idle_after))(self._tell_idle)
@@ -86,7 +94,7 @@ class Worker:
             (topics.KEYED, self._detect),
             (topics.FEATURES, self._score),
         ):
-            add_agent(app, topic, lambda: self._started.wait(), handle)
+            add_agent(app, topic, lambda: self._started.wait(), partial(self._work, handle))
         return app
 
     def readiness(self) -> str | None:
@@ -117,11 +125,15 @@ class Worker:
         await self._feed.start()
         self._packs = PackFeed(self.settings.bootstrap, self._load_pack)
         await self._packs.start()
-        await self._deploy_at_start()
+        self._deployment = Deployment(
+            self.settings, self.metrics, self._packs, self._feed.reference, partial(self._write, "intake")
+        )
+        self._show_version(await self._deployment.at_start())
         # The reference data stays; without this the garbage collector would walk all of it again and again.
         gc.collect()
         gc.freeze()
         self.progress.beat()
+        self.app.add_future(self._warm.follow())
         self._started.set()
         self.ready = True
 
@@ -139,30 +151,42 @@ class Worker:
             await self._packs.stop()
             await self._writer.stop()
 
+    async def _work(self, handle: Callable[[Any], Awaitable[None]], event: Any) -> None:
+        with self._parts[event.message.topic].at_work(event.message.partition):
+            await handle(event)
+
     async def _revoked(self, app: faust.App, revoked: set[TP], **_: Any) -> None:
-        """State of partitions that go is dropped; whoever gets them reads it from the changelog."""
+        """What is known of partitions that go is dropped; their state is kept until it is clear who has them now."""
         self.progress.forget(revoked)
+        parts = {tp: self._parts[tp.topic].forget(tp.partition) for tp in revoked}
+        await asyncio.gather(*(self._keep_state(tp, part) for tp, part in parts.items() if part is not None))
+        for tp in revoked:
+            if tp.topic == topics.FEATURES:
+                self._snapshots.pop(tp.partition, None)
+            if tp.topic == topics.EVENTS:
+                self._quiet_since.pop(tp.partition, None)
+                self._told_idle.pop(tp.partition, None)
 
-        def gone(topic: str) -> set[int]:
-            return {tp.partition for tp in revoked if tp.topic == topic}
+    async def _keep_state(self, tp: TP, part: Any) -> None:
+        # No chunk of it is begun any more; so when none is at work nobody changes its table, and all changes are acknowledged.
+        if await self._parts[tp.topic].rest(tp.partition, _REST_WITHIN):
+            self._warm.keep((part if isinstance(part, Intake) else part[0]).table)
 
-        self._intakes.forget(gone(topics.EVENTS))
-        self._detects.forget(gone(topics.KEYED))
-        self._scores.forget(gone(topics.FEATURES))
-        for partition in gone(topics.FEATURES):
-            self._snapshots.pop(partition, None)
-        for partition in gone(topics.EVENTS):
-            self._quiet_since.pop(partition, None)
-            self._told_idle.pop(partition, None)
+    async def _assigned(self, app: faust.App, assigned: set[TP], **_: Any) -> None:
+        standbys = app.assignor.assigned_standbys()
+        self._warm.assign(*({(topics.STATE_OF[tp.topic], tp.partition) for tp in tps} for tps in (standbys, assigned)))
 
-    async def _load(self, stage: str, topic: str, partition: int) -> tables.Table:
-        table: tables.Table = await self._until_done(
-            stage, lambda: tables.load(self.settings.bootstrap, self._tables.new(topic, partition))
-        )
-        if table.refused:
-            self.metrics.bad_state.inc(table.refused)
-            log.error("records of saved state refused, for their signature", topic=topic, records=table.refused)
+    async def _load(self, stage: str, topic: str, partition: int) -> Table:
+        table: Table = await self._until_done(stage, lambda: self._warm.table(topic, partition))
+        await self._write_state(stage, table, table.again())
         return table
+
+    async def _write_state(self, stage: str, table: Table, out: list[Out], in_order: bool = True) -> None:
+        """Write what has changed in a table. Somebody who was taken for dead may have written too: then what is newer than
+        that is written once more, since of each key Kafka may keep no more than what came last."""
+        while not table.acknowledged(await self._write(stage, out, in_order=in_order)):
+            await self._until_done(stage, lambda: load(self.settings.bootstrap, table))
+            out = table.again()
 
     def _load_pack(self, files: Files) -> RuleSet:
         rules = load_texts(files, self._feed.reference.lists).rules
@@ -191,48 +215,9 @@ class Worker:
             self.metrics.show_rules(version)
             log.info("rules", version=version)
 
-    async def _deploy_at_start(self) -> None:
-        """The first worker of all brings the rules of its folder; a later one only those that were never deployed.
-
-        A worker that comes back after `monitor rules deploy` still has the folder of before: it must not undo what was decided.
-        """
-        files = self._folder.read()
-        version = version_of(files)
-        if self._packs.current is None:
-            await self._deploy(files, is_first=True)
-        elif not self._packs.has(version):
-            await self._offer(files)
-        elif version != self._packs.current:
-            log.warning(
-                "the folder has an earlier version of the rules; `monitor rules deploy` returns to it",
-                folder=version,
-                version=self._packs.current,
-            )
-        self._show_version(self._packs.current or version)
-
     async def _look_for_rules(self) -> None:
-        """Rules that were changed in the folder are deployed; a pack with a flaw is refused, and what runs goes on."""
-        if self.ready and not self.app.rebalancing and self._folder.has_changed():
-            files = self._folder.read()
-            if version_of(files) != self._packs.current:
-                await self._offer(files)
-
-    async def _offer(self, files: Files) -> None:
-        problems = load_texts(files, self._feed.reference.lists).problems
-        self.metrics.rule_problems.set(len(problems))
-        if problems:
-            self.metrics.rules_refused.inc()
-            log.error("rules refused; those that run stay", problems=len(problems), first=str(problems[0]))
-            return
-        await self._deploy(files, is_first=False)
-
-    async def _deploy(self, files: Files, is_first: bool) -> None:
-        version, pack = pack_records(files)
-        await self._write("intake", pack)
-        switch = switch_records(version, self.partitions)
-        # Nothing has been read before the first version, so it needs no place in the log from which it counts.
-        await self._write("intake", switch[:1] if is_first else switch)
-        await self._packs.ensure(version)
+        if self.ready and not self.app.rebalancing:
+            await self._deployment.look()
 
     async def _new_intake(self, partition: int) -> Intake:
         table = await self._load("intake", topics.INTAKE_STATE, partition)
@@ -258,7 +243,7 @@ class Worker:
         _forget_records(event)
         await self._write("intake", out)
         # Only now: the state says that Kafka has acknowledged all that was made of the chunk.
-        await self._write("intake", state)
+        await self._write_state("intake", intake.table, state)
         self._show_version(intake.version)
         for reason in intake.refused:
             self.metrics.dlq.labels(reason).inc()
@@ -286,7 +271,7 @@ class Worker:
         await self._write("detect", written.out)
         # As in the intake: a state that came before its alerts would, after a crash between the two, lose them. Each key is in
         # it once, so the order does not matter.
-        await self._write("detect", written.state, in_order=False)
+        await self._write_state("detect", detect.table, written.state, in_order=False)
         for fate, count in written.fates.items():
             self.metrics.events.labels(fate).inc(count)
         self._count_alerts(written)
@@ -328,7 +313,7 @@ class Worker:
             saved = len(chunks)
             out = score.snapshot(*at)
             done = [chunk for chunk in chunks[:saved] if chunk.waiting == 0]
-            await self._write("score", out)
+            await self._write_state("score", score.table, out)
             for chunk in done:
                 chunk.handle.ack()
             chunks[:] = [chunk for chunk in chunks if chunk not in done]
@@ -350,7 +335,8 @@ class Worker:
         if not self.ready or self.app.rebalancing:
             return
         for partition in list(self._snapshots):
-            await self._snapshot(partition)
+            with self._scores.at_work(partition):
+                await self._snapshot(partition)
 
     async def _tell_idle(self) -> None:
         """A source partition with nothing to read must not hold the others back; say so, and again every 10 s."""
@@ -367,8 +353,9 @@ class Worker:
             intake = await self._intakes.of(tp.partition, self.app.consumer_generation_id)
             await self._write("intake", intake.idle(int(quiet * 1000)))
 
-    async def _write(self, stage: str, out: list[Out], in_order: bool = True) -> None:
-        await self._until_done(stage, lambda: self._writer.write(out, in_order))
+    async def _write(self, stage: str, out: list[Out], in_order: bool = True) -> list[Span]:
+        spans: list[Span] = await self._until_done(stage, lambda: self._writer.write(out, in_order))
+        return spans
 
     async def _until_done(self, stage: str, act: Callable[[], Awaitable[Any]]) -> Any:
         """Do it until Kafka says yes: what repeats is recognised downstream, what is skipped would be lost."""

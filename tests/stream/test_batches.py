@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
-from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.batches import BatchWriter, Out, Span
 
 
 class Batch:
@@ -38,26 +39,28 @@ class Producer:
 
     create_batch = Batch
 
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Awaitable[None]:
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Awaitable[Any]:
         self.asked.append(partition)
         return asyncio.ensure_future(self._take(partition, batch.values))
 
-    async def send(self, topic: str, value: bytes, *, partition: int, **_: Any) -> Awaitable[None]:
+    async def send(self, topic: str, value: bytes, *, partition: int, **_: Any) -> Awaitable[Any]:
         self.asked.append(partition)
         return asyncio.ensure_future(self._take(partition, [value]))
 
-    async def _take(self, partition: int, values: list[bytes | None]) -> None:
+    async def _take(self, partition: int, values: list[bytes | None]) -> Any:
         await asyncio.sleep(0)
         if self._lost in values:
             raise KafkaTimeoutError
+        offset = sum(to == partition for to, _ in self.taken)
         self.taken += [(partition, value) for value in values]
+        return SimpleNamespace(offset=offset)
 
 
-def write(producer: Producer, *values: bytes, in_order: bool = True) -> None:
+def write(producer: Producer, *values: bytes, in_order: bool = True) -> list[Span]:
     writer = BatchWriter.__new__(BatchWriter)
     writer._producer = producer  # type: ignore[assignment]
     out = [Out("t", part, None, value, 0) for value in values for part in (0, 1)]
-    asyncio.run(writer.write(out, in_order))
+    return asyncio.run(writer.write(out, in_order))
 
 
 VALUES = (b"1", b"2", b"3", b"too long for one", b"4", b"5", b"6")
@@ -66,8 +69,9 @@ VALUES = (b"1", b"2", b"3", b"too long for one", b"4", b"5", b"6")
 @pytest.mark.parametrize("in_order", [True, False])
 def test_all_is_written_in_the_order_given(in_order: bool) -> None:
     producer = Producer()
-    write(producer, *VALUES, in_order=in_order)
+    spans = write(producer, *VALUES, in_order=in_order)
     for part in (0, 1):
+        assert [span[2:] for span in spans if span.partition == part] == [(0, 2), (2, 3), (3, 4), (4, 6), (6, 7)]
         assert [value for to, value in producer.taken if to == part] == list(VALUES)
 
 

@@ -116,7 +116,6 @@ def test_removal_changes_no_alert(steps: list[tuple[int, int]], size: int, is_si
     restored = Table(DETECT_STATE, 0, seal)
     for out in changelog:
         restored.restore((out.key or b"").decode(), out.value, out.headers)
-    restored.restored()
     assert (restored.values, restored._positions, restored.refused) == (table.values, table._positions, 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -26,9 +27,9 @@ from monitor.model import FEATURES as MODEL_FEATURES
 from monitor.rerun import CONTROL, UnknownPack, version_in
 from monitor.rules import RuleSet
 from monitor.settings import Settings
-from monitor.stream import transport
+from monitor.stream import transport, worker
 from monitor.stream.app import App
-from monitor.stream.batches import Out
+from monitor.stream.batches import Out, Span
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.intake import Intake, load_state
 from monitor.stream.parts import Parts
@@ -319,15 +320,16 @@ def test_a_state_of_the_intake_that_is_none_is_counted_and_the_partition_goes_on
 def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() -> None:
     done: list[str] = []
 
-    async def write(_: str, out: list[Out], **__: Any) -> None:
+    async def write(_: str, out: list[Out], **__: Any) -> list[Span]:
         done.append(out[0].topic)
+        return [Span(out[0].topic, out[0].partition, 0, len(out))]
 
     async def intake_of(*_: int) -> Intake:
         return stage
 
     stage = intake()
     shell = SimpleNamespace(
-        _intakes=SimpleNamespace(of=intake_of), _write=write, _show_version=str, _moved=lambda *_: None, metrics=Metrics(), _quiet_since={},
+        _intakes=SimpleNamespace(of=intake_of), _write=write, _write_state=written_to(write), _show_version=str, _moved=lambda *_: None, metrics=Metrics(), _quiet_since={},
         _told_idle={},
     )  # fmt: skip
     event = SimpleNamespace(
@@ -337,6 +339,7 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
     event.message.value[0].headers = ()
     asyncio.run(Worker._intake(shell, event))  # type: ignore[arg-type]
     assert done == [KEYED, "state", "ack"]
+    assert stage.table.synced == 1, "what Kafka has of the state is in the table"
 
 
 @pytest.mark.parametrize("is_read_up", [True, False, None])
@@ -507,6 +510,11 @@ def test_topics_follow_the_settings() -> None:
     assert Out(EVENTS, 0, None, None, 0).headers == ()
 
 
+def written_to(write: Any) -> Any:
+    """The worker's own way of writing state, over ``write``."""
+    return partial(Worker._write_state, SimpleNamespace(_write=write))
+
+
 def parts_of(part: Any) -> Parts[Any]:
     """The parts of a worker that has this one for partition 0."""
     made = Parts[Any](lambda _: asyncio.sleep(0, part))
@@ -517,13 +525,15 @@ def parts_of(part: Any) -> Parts[Any]:
 def test_the_worker_writes_a_keys_state_after_its_alerts_and_acknowledges_last() -> None:
     done: list[str] = []
 
-    async def write(_: str, out: list[Out], **__: Any) -> None:
+    async def write(_: str, out: list[Out], **__: Any) -> list[Span]:
         done.extend(sorted({each.topic for each in out}))
+        return [Span(DETECT_STATE, 0, 0, 1)]
 
     stage = Detect(0, 4, Table(DETECT_STATE, 0), lambda _: Detector(RuleSet()))
     shell = SimpleNamespace(
         _detects=parts_of((stage, [])),
         _write=write,
+        _write_state=written_to(write),
         app=SimpleNamespace(consumer=SimpleNamespace(committed=lambda _: 0)),
         metrics=Metrics(),
         _count_alerts=lambda _: None,
@@ -543,6 +553,7 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
 
     class Stage:
         held = 0
+        table = Table("models", 0)
 
         def process(self, records: Any, chunk: Chunk) -> Written:
             written = Written()
@@ -552,15 +563,16 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
         def snapshot(self, position: int, timestamp: int) -> list[Out]:
             return [Out("snapshot", 0, None, b"", NOW)]
 
-    async def write(_: str, out: list[Out], **__: Any) -> None:
+    async def write(_: str, out: list[Out], **__: Any) -> list[Span]:
         done.append(f"{out[0].topic} begun")
         await asyncio.sleep(0.01)
         done.append(f"{out[0].topic} done")
+        return []
 
     async def both() -> None:
         pair: Any = (Stage(), [])
         shell = SimpleNamespace(
-            _scores=parts_of(pair), _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write,
+            _scores=parts_of(pair), _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write, _write_state=written_to(write),
             metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None,
         )  # fmt: skip
         event = SimpleNamespace(
@@ -597,7 +609,7 @@ def test_a_part_is_of_one_generation() -> None:
         return asyncio.run(parts.of(3, generation))
 
     assert of(1) == of(1) == "part 0 of 3"
-    parts.forget({3})
+    parts.forget(3)
     assert parts.kept(3) is None
     # A chunk of the first generation that was in hand at the rebalance.
     assert of(1) == "part 1 of 3"
@@ -606,6 +618,36 @@ def test_a_part_is_of_one_generation() -> None:
     assert of(1) == "part 3 of 3"
     assert of(2) == parts.kept(3) == "part 2 of 3"
     assert list(parts) == ["part 2 of 3"]
+
+
+def test_the_state_of_a_part_is_kept_only_when_nothing_is_done_with_it_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else what is still to be written of it would be missing from the changelog, or come after it was kept."""
+    monkeypatch.setattr(worker, "_REST_WITHIN", 0.2)
+    kept: list[Table] = []
+    stage = intake()
+    shell: Any = SimpleNamespace(_warm=SimpleNamespace(keep=kept.append))
+
+    async def work(ends: asyncio.Event) -> None:
+        with shell._parts[EVENTS].at_work(0):
+            await ends.wait()
+
+    async def revoked(after: float) -> None:
+        shell._parts = {EVENTS: parts_of(stage)}
+        ends = asyncio.Event()
+        at_work = asyncio.create_task(work(ends))
+        asyncio.get_running_loop().call_later(after, ends.set)
+        await asyncio.sleep(0)
+        await Worker._keep_state(shell, TP(EVENTS, 0), stage)
+        assert ends.is_set() == bool(kept)
+        ends.set()
+        await at_work
+
+    asyncio.run(revoked(30.0))
+    assert kept == []
+    asyncio.run(revoked(0.01))
+    assert kept == [stage.table]
 
 
 def test_a_part_that_is_asked_for_twice_while_it_is_made_is_one() -> None:
@@ -624,6 +666,9 @@ def test_a_chunk_is_not_begun_when_its_partition_has_gone() -> None:
         app=SimpleNamespace(consumer_generation_id=0, ended_generation=None, has_failed=False), _snapshots={}, _quiet_since={0: 1.0}, _told_idle={}, progress=Progress(Metrics()),
     )  # fmt: skip
     shell._intakes, shell._detects, shell._scores = parts_of("intake"), parts_of("detect"), parts_of("score")
+    shell._parts = {EVENTS: shell._intakes, KEYED: shell._detects, FEATURES: shell._scores}
+    kept: list[TP] = []
+    shell._keep_state = lambda tp, _: asyncio.sleep(0, kept.append(tp))
 
     def is_current(generation: int) -> bool:
         return App.may_begin(shell.app, generation)
@@ -639,6 +684,7 @@ def test_a_chunk_is_not_begun_when_its_partition_has_gone() -> None:
     revoked({PART, TP(KEYED, 0)})
     assert not is_current(5)
     assert [shell._intakes.kept(0), shell._detects.kept(0), shell._scores.kept(0)] == [None, None, "score"]
+    assert sorted(kept) == [PART, TP(KEYED, 0)]
     assert shell._quiet_since == {}
     shell.app.consumer_generation_id = 6
     assert is_current(6)

@@ -81,7 +81,7 @@ def said_by_intakes(log: list[tuple[str, bytes]], chance: random.Random) -> list
         src = chance.randrange(PARTITIONS)
         size = chance.randrange(1, 40)
         before = Table("s", src)
-        before.values = dict(stages[src]._table.values)
+        before.values = dict(stages[src].table.values)
         out, _ = stages[src].process(records[src][at[src] : at[src] + size])
         written += [each.value or b"" for each in out if each.topic == SOURCES]
         if chance.random() < 0.2:
