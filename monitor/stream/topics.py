@@ -66,6 +66,14 @@ def topics_of(settings: Settings) -> list[Topic]:
     """Every topic the monitor uses, as ``settings`` want it."""
     count, replicas = settings.partitions, settings.replication
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(3600 * 1000)}
+    # A worker that begins reads all of a changelog, so no more of it may be superseded than must be. Compaction waits until a
+    # worker has seen what another one, which was taken for dead, wrote after it.
+    changelog = {
+        "cleanup.policy": "compact",
+        "min.compaction.lag.ms": str(600 * 1000),
+        "min.cleanable.dirty.ratio": "0.2",
+        "segment.bytes": str(64 * 1024 * 1024),
+    }
 
     def kept(days: int) -> dict[str, str]:
         return {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
@@ -88,10 +96,10 @@ def topics_of(settings: Settings) -> list[Topic]:
         Topic(RULES, 1, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
         Topic(CANARIES, 1, replicas, kept(1)),
         Topic(SOURCES, 1, replicas, {**kept(settings.retention_days), "max.message.bytes": str(_LARGE_BYTES)}),
-        Topic(INTAKE_STATE, count, replicas, compacted),
-        Topic(DETECT_STATE, count, replicas, compacted),
-        Topic(SCORE_STATE, count, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
-        Topic(SOURCES_STATE, 1, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(INTAKE_STATE, count, replicas, changelog),
+        Topic(DETECT_STATE, count, replicas, changelog),
+        Topic(SCORE_STATE, count, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(SOURCES_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
     ]
 
 
