@@ -52,6 +52,8 @@ TRANSFERS: Final = 0.04
 STARTERS: Final = 0.04
 LEAVERS: Final = 0.03
 BACK_EARLY: Final = 0.05
+#: Parental or long sick leave: away from the beginning, and back in the second half.
+LONG_LEAVE: Final = 0.025
 
 # The keyboard.
 TYPOS: Final = 0.03

@@ -22,6 +22,8 @@ _BLOCKS: Final = 2.4
 _HELPS: Final = 0.08
 _CLOSED: Final = 0.03
 _TIPS: Final = 0.10
+#: How many duties bring a question from a team elsewhere, asked by telephone and answered out of its case.
+_ASKED: Final = 0.05
 _BY_KIND: Final = {
     "person": ("bvi", "bvi", "bvi", "brp", "brp", "obs", "phone", "tax"),
     "vehicle": ("rdw", "rdw", "bvi", "obs"),
@@ -66,13 +68,15 @@ class Inquiry:
 
     def _detective(self, rng: Random, duty: Duty) -> None:
         who = duty.who
-        for _ in range(poisson(rng, _BLOCKS * who.pace)):
+        for _ in range(poisson(rng, _BLOCKS * duty.pace)):
             at = rng.randint(duty.start, max(duty.start + 1, duty.end - 50 * MINUTE))
             case = self._case(rng, who, at)
             if case is None:
                 continue
             where = office(who, duty.area, rng) if rng.random() < 0.85 else mobile(who, duty.area)
             self._block(rng, at, who, case, where, rng.randint(3, 9))
+        if rng.random() < _ASKED:
+            self._asked(rng, duty)
         if rng.random() < habits.AFTER_HOURS * 2:
             at = duty.end + rng.randint(30, 260) * MINUTE
             case = self._case(rng, who, at)
@@ -93,6 +97,23 @@ class Inquiry:
             at = self.log.ask(rng, at, who, system, thing, said, where, action=action)
             at += rng.choice((0, 0, 1, 3, 10)) * MINUTE
 
+    def _asked(self, rng: Random, duty: Duty) -> None:
+        """A colleague from another district asks; not everybody writes down whose case it is, and for whom."""
+        at = rng.randint(duty.start, duty.end)
+        running = [
+            case
+            for case in self.tasks.cases
+            if case.unit.startswith("opsporing") and case.area != duty.area and case.is_open(at)
+        ]
+        if not running:
+            return
+        case = rng.choice(running)
+        behalf = rng.choice(case.team).id if rng.random() < 0.6 else None
+        why = Why(case=case.id if rng.random() < 0.7 else None, code="request", behalf=behalf)
+        said, where = self.log.purpose(rng, duty.who, why), office(duty.who, duty.area, rng)
+        for thing in some(rng, case.things, 1, 4):
+            at = self.log.ask(rng, at, duty.who, rng.choice(_BY_KIND[thing.kind]), thing, said, where)
+
     def _lead(self, rng: Random, case: Case) -> Thing:
         """Somebody new: from the network of one in the case, of their family, or anybody."""
         person = rng.choice(case.people) if case.people else self.people.anyone(rng, case.area)
@@ -103,7 +124,7 @@ class Inquiry:
     def _analyst(self, rng: Random, duty: Duty) -> None:
         """Requests of detectives: a network drawn out, a list of cars past a camera; named by the case, and for whom."""
         who = duty.who
-        for _ in range(poisson(rng, 1.6 * who.pace)):
+        for _ in range(poisson(rng, 1.6 * duty.pace)):
             at = rng.randint(duty.start, max(duty.start + 1, duty.end - 2 * HOUR))
             running = [case for case in self.tasks.cases if case.unit.startswith("opsporing") and case.is_open(at)]
             if not running:

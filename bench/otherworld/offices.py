@@ -23,6 +23,8 @@ _CALLS: Final = 15.0
 #: Rounds over many cars or debtors, a day and a clerk.
 _ROUNDS: Final = 0.07
 _TICKETS: Final = 2.5
+#: How many duties of support have a call at night besides: something is down.
+_CALLED_OUT: Final = 0.06
 
 
 class Offices:
@@ -61,7 +63,7 @@ class Offices:
             return
         if rng.random() < 0.06 and self.people.fleets:
             self._fleet(rng, duty)
-        for _ in range(poisson(rng, _COUNTER * who.pace)):
+        for _ in range(poisson(rng, _COUNTER * duty.pace)):
             at = rng.randint(duty.start, duty.end)
             citizen = self.people.anyone(rng, rng.choice(AREAS), 0.08)
             code = rng.choice(("counter-service", "phone-call"))
@@ -105,7 +107,7 @@ class Offices:
 
     def _inspector(self, rng: Random, duty: Duty) -> None:
         who = duty.who
-        for _ in range(poisson(rng, 2.2 * who.pace)):
+        for _ in range(poisson(rng, 2.2 * duty.pace)):
             at = rng.randint(duty.start, duty.end)
             files = self.tasks.open_of(who, at)
             if not files:
@@ -138,7 +140,7 @@ class Offices:
                 self.log.ask(rng, at, who, "tax", one, said, where, exact=True)
                 at += rng.randint(60, 240) * SECOND
             return
-        for _ in range(poisson(rng, _CALLS * who.pace)):
+        for _ in range(poisson(rng, _CALLS * duty.pace)):
             at = rng.randint(duty.start, duty.end)
             caller = self.people.anyone(rng, rng.choice(AREAS), 0.1)
             said, where = self.log.purpose(rng, who, Why(code="phone-call")), office(who, duty.area, rng)
@@ -149,8 +151,11 @@ class Offices:
     def _support(self, rng: Random, duty: Duty) -> None:
         """Tickets: somebody's account, practice persons, and one time in twelve the very record that makes trouble."""
         who = duty.who
-        for _ in range(poisson(rng, _TICKETS * who.pace)):
-            at, asker = rng.randint(duty.start, duty.end), rng.choice(self.staff.accounts)
+        moments = [rng.randint(duty.start, duty.end) for _ in range(poisson(rng, _TICKETS * duty.pace))]
+        if rng.random() < _CALLED_OUT:
+            moments.append(duty.end + rng.randint(3, 12) * HOUR)
+        for at in moments:
+            asker = rng.choice(self.staff.accounts)
             said = self.log.purpose(
                 rng,
                 who,

@@ -49,6 +49,7 @@ class Account:
     away: list[tuple[int, int]] = field(default_factory=list)
     duties: list[Duty] = field(default_factory=list)
     idle_until: int = 0
+    weeks: list[float] = field(default_factory=list)
 
     def area_on(self, day: int) -> str:
         """The area where they work on that day."""
@@ -76,6 +77,11 @@ class Duty:
     area: str
     kind: str
     mates: list[Account] = field(default_factory=list)
+
+    @property
+    def pace(self) -> float:
+        """How much is done on it, 1 on average: people differ, and so do their weeks."""
+        return self.who.pace * self.who.weeks[self.day // 7]
 
 
 class Staff:
@@ -140,6 +146,9 @@ class Staff:
         elif who.job.local and chance < habits.STARTERS + habits.LEAVERS + habits.TRANSFERS:
             to = rng.choice([area for area in AREAS if area != who.area])
             who.moved = (rng.randint(days // 4, 3 * days // 4), f"{_LOCAL[who.job.name]}-{to}", to)
+        if who.job.name != "support" and rng.random() < habits.LONG_LEAVE:
+            who.away.append((-20, round(days * rng.uniform(0.4, 0.7))))
+        who.weeks = [rng.gammavariate(6.0, 1 / 6.0) for _ in range(days // 7 + 1)]
         for _ in range(1 + (rng.random() < days / 60)):
             if rng.random() < 0.7:
                 first = rng.randint(-3, days - 3)

@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 from bench.otherworld import habits
-from bench.otherworld.calendar import HOUR, MINUTE, SECOND
+from bench.otherworld.calendar import DAY, HOUR, MINUTE, SECOND
 from bench.otherworld.chance import poisson, some, stream
 from bench.otherworld.habits import AREAS
 from bench.otherworld.log import Log, Where, Why, car, mobile, office
@@ -25,6 +25,10 @@ _REPORTS: Final = 9.0
 #: How often an officer lets the control room look.
 _BY_RADIO: Final = 0.18
 _FOR_GIVEN: Final = 0.7
+#: How many stops are of one of the few cars that everybody in the district knows and stops again and again.
+_HOT: Final = 0.12
+#: How many incidents somebody of the crew comes back to, days later: how the victim is, whether the quarrel goes on.
+_AFTERCARE: Final = 0.08
 
 
 class Street:
@@ -34,6 +38,11 @@ class Street:
         self.tasks, self.log = tasks, log
         self.staff, self.people = tasks.staff, tasks.people
         self._seed = self.staff.settings.seed
+        rng = stream(self._seed, "known cars")
+        known = {
+            area: [car for one in self.people.regulars[area] for car in self.people.cars[one.id]] for area in AREAS
+        }
+        self._hot = {area: rng.sample(cars, min(len(cars), 8)) for area, cars in known.items()}
 
     def work(self) -> None:
         """Every duty of every day."""
@@ -67,7 +76,7 @@ class Street:
         if duty.who.id == min(who.id for who in crew):
             for _ in range(poisson(rng, _INCIDENTS)):
                 self._incident(rng, duty, crew, rng.randint(duty.start, max(duty.start + 1, duty.end - 40 * MINUTE)))
-        for _ in range(poisson(rng, _STOPS * duty.who.pace / len(crew))):
+        for _ in range(poisson(rng, _STOPS * duty.pace / len(crew))):
             self._stop(rng, duty, rng.randint(duty.start, duty.end))
 
     def _scene(self, rng: Random, area: str) -> tuple[Thing, list[Thing], list[Thing]]:
@@ -109,7 +118,19 @@ class Street:
                 system = "rdw" if thing.kind == "vehicle" else rng.choice(("bvi", "bvi", "brp"))
                 at = self._radio(rng, at, who, system, thing, self.log.purpose(rng, who, why), where, True)
                 at += rng.randint(0, 6) * MINUTE
+        if rng.random() < _AFTERCARE:
+            self._aftercare(rng, rng.choice(crew), persons[0], end)
         self._report(rng, duty, crew, [place, *persons, *cars], why, end)
+
+    def _aftercare(self, rng: Random, who: Account, victim: Thing, end: int) -> None:
+        """A visit days later, without a task or a number."""
+        later = [duty for duty in who.duties if end + 2 * DAY < duty.start < end + 20 * DAY]
+        if later:
+            duty = rng.choice(later)
+            said = self.log.purpose(rng, who, Why(code="patrol", note=rng.choice((None, "nazorg"))))
+            at = rng.randint(duty.start, duty.end)
+            for thing in [victim, self.people.home(victim)][: rng.randint(1, 2)]:
+                at = self.log.ask(rng, at, who, "bvi", thing, said, mobile(who, duty.area))
 
     def _report(self, rng: Random, duty: Duty, crew: list[Account], things: list[Thing], why: Why, end: int) -> None:
         """Half of the incidents are written up later, often at the end of the shift; one in six gets a case only then."""
@@ -130,6 +151,9 @@ class Street:
         """A car is stopped, or its plate only read in passing; three in ten come from elsewhere."""
         who, area = duty.who, duty.area if rng.random() < 0.7 else rng.choice(AREAS)
         vehicle = rng.choice(self.people.of_kind["vehicle", area])
+        if rng.random() < _HOT:
+            area = duty.area
+            vehicle = rng.choice(self._hot[area])
         said = self.log.purpose(
             rng, who, Why(code="traffic-stop", note=rng.choice((None, None, "controle", "verlichting", "rijgedrag")))
         )
@@ -146,7 +170,7 @@ class Street:
         """Controls at one place for an hour or so: many plates in a short time, then the next place."""
         for _ in range(poisson(rng, 2.2)):
             at = rng.randint(duty.start, max(duty.start + 1, duty.end - 70 * MINUTE))
-            for _ in range(poisson(rng, 7 * duty.who.pace)):
+            for _ in range(poisson(rng, 7 * duty.pace)):
                 self._stop(rng, duty, at)
                 at += rng.randint(1, 9) * MINUTE
 
@@ -158,7 +182,7 @@ class Street:
         return list({one.id: one for one in persons}.values())
 
     def _neighbourhood(self, rng: Random, duty: Duty, usual: list[Thing]) -> None:
-        for _ in range(poisson(rng, 3.5 * duty.who.pace)):
+        for _ in range(poisson(rng, 3.5 * duty.pace)):
             at = rng.randint(duty.start, duty.end)
             persons = some(rng, usual, 1, 2)
             if rng.random() < 0.3:
@@ -179,7 +203,7 @@ class Street:
     def _counter(self, rng: Random, duty: Duty) -> None:
         """People come to report; two in five reports become a case, and its number exists only afterwards."""
         who = duty.who
-        for _ in range(poisson(rng, _REPORTS * who.pace)):
+        for _ in range(poisson(rng, _REPORTS * duty.pace)):
             at = rng.randint(duty.start, duty.end)
             citizen = self.people.anyone(rng, duty.area, 0.1)
             where, why = office(who, duty.area, rng), Why(code="intake")

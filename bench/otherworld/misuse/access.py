@@ -97,8 +97,8 @@ def _lists(plot: Plot) -> None:
 def _scrape(plot: Plot) -> None:
     """Dozens a day for some days, out of order, between the ordinary work."""
     who = plot.who
-    start = plot.rng.uniform(0.3, 0.7)
-    duties = [duty for duty in who.duties if plot.at(start) <= duty.start < plot.at(0.97)][: plot.of_care(3, 4, 5)]
+    first = plot.rng.randint(len(who.duties) // 3, max(len(who.duties) // 3, len(who.duties) - 6))
+    duties = who.duties[first : first + plot.of_care(3, 4, 5)]
     for duty in duties:
         for _ in range(plot.of_care(110, 80, 60)):
             at = plot.rng.randint(duty.start, duty.end - MINUTE)

@@ -131,6 +131,8 @@ def _colleagues(plot: Plot) -> None:
     """Colleagues, those of the own team first: where they live, what they drive (New Zealand, 2023)."""
     who = plot.who
     team = [other for other in plot.staff.accounts if other.unit == who.unit and other is not who]
+    if len(team) < 6:
+        team = [other for other in plot.staff.accounts if other.area == who.area and other is not who]
     chosen = plot.rng.sample(team, min(len(team), plot.of_care(6, 4, 3)))
     for other, at in zip(chosen, plot.spread(who, max(1, len(chosen)), 0.3, 0.9), strict=False):
         plot.look_round(who, at, other.person, plot.of_care(3, 2, 1))
