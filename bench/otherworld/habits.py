@@ -41,6 +41,11 @@ FORGETS: Final = {job.name: job.forgets for job in JOBS}
 #: Four districts of one region; nobody else has districts of these names.
 AREAS: Final = ("noordkust", "veenland", "oostrand", "zuidstad")
 
+#: Citizens for each of the staff (the Netherlands have some 290 for each of the police; registry and tax come on top).
+CITIZENS: Final = 120
+#: One in so many is known to the police and met again and again.
+ONE_IN_KNOWN: Final = 40
+
 # The roster.
 SICK_DAYS: Final = 0.035
 SICK_RECORDED: Final = 0.6

@@ -240,9 +240,11 @@ def event(name: str, look: Look) -> dict[str, Any]:
         "system": look.system,
         "action": look.action,
         "actor": {"id": look.who.id, "unit": look.unit, "role": look.who.job.role},
-        "subject": {"kind": look.kind, "id": look.subject},
         "query": {"text": look.text, **({"fields": list(look.fields)} if look.fields else {})},
     }
+    if look.action != "search" or look.results == 1:
+        # A search for a surname finds many, and is about none of them yet.
+        row["subject"] = {"kind": look.kind, "id": look.subject}
     if look.results is not None and look.system != "tax":
         row["results"] = 0 if look.outcome == "denied" else look.results
     purpose = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from bench.otherworld import habits
 from bench.otherworld.chance import some, stream
 from bench.otherworld.habits import AREAS, Settings
 
@@ -88,14 +89,14 @@ class People:
         self.regulars: dict[str, list[Thing]] = {}
         self._next_plate = 700_003
         rng = stream(settings.seed, "people")
-        each = max(4_000, 25 * settings.actors) // len(AREAS)
+        each = habits.CITIZENS * settings.actors // len(AREAS)
         for area in AREAS:
             self._settle(rng, area, each)
         self._wed(rng)
         for area in AREAS:
             self._trade(rng, area)
             people = self.of_kind["person", area]
-            self.regulars[area] = rng.sample([one for one in people if one.adult], len(people) // 12)
+            self.regulars[area] = rng.sample([one for one in people if one.adult], len(people) // habits.ONE_IN_KNOWN)
             self._gang(rng, area)
         self._special(rng)
 
