@@ -67,6 +67,8 @@ DENIED: Final = 0.004
 LATE_DELIVERY: Final = 0.004
 #: Lookups after the shift, at home or in the train, that are work: preparing the next day, a tip that came late.
 AFTER_HOURS: Final = 0.02
+#: Incidents where the caller is a relative or neighbour of one of the crew.
+KIN_CALLS: Final = 0.008
 
 # What the registers of tasks know of what really happened.
 DISPATCH_KNOWS: Final = 0.6

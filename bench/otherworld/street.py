@@ -79,9 +79,19 @@ class Street:
         for _ in range(poisson(rng, _STOPS * duty.pace / len(crew))):
             self._stop(rng, duty, rng.randint(duty.start, duty.end))
 
-    def _scene(self, rng: Random, area: str) -> tuple[Thing, list[Thing], list[Thing]]:
+    def _near(self, rng: Random, crew: list[Account]) -> Thing | None:
+        """Now and then the caller is a relative or a neighbour of one of the crew, and nobody else is free to go."""
+        if rng.random() >= habits.KIN_CALLS:
+            return None
+        who = rng.choice(crew)
+        circle = self.people.family[who.person.id]
+        if not circle or rng.random() < 0.5:
+            circle = self.people.neighbours(self.people.home(who.person), 20)
+        return rng.choice(circle) if circle else None
+
+    def _scene(self, rng: Random, area: str, crew: list[Account]) -> tuple[Thing, list[Thing], list[Thing]]:
         """Where, who is there, and whose cars stand there."""
-        caller = self.people.anyone(rng, area, 0.5)
+        caller = self._near(rng, crew) or self.people.anyone(rng, area, 0.5)
         place = self.people.home(caller) if rng.random() < 0.7 else rng.choice(self.people.of_kind["address", area])
         persons = [caller, *some(rng, self.people.residents[place.id], 0, 2)]
         persons += [self.people.anyone(rng, area, 0.5) for _ in range(rng.choice((0, 0, 1, 1, 2)))]
@@ -90,7 +100,7 @@ class Street:
         return place, persons, cars
 
     def _incident(self, rng: Random, duty: Duty, crew: list[Account], ms: int) -> None:
-        place, persons, cars = self._scene(rng, duty.area)
+        place, persons, cars = self._scene(rng, duty.area, crew)
         end = ms + rng.randint(15, 110) * MINUTE
         known = [place, *(thing for thing in persons + cars if rng.random() < habits.DISPATCH_KNOWS)]
         name = self.tasks.dispatch(duty.unit, crew, known, duty.area, ms, end)
