@@ -127,7 +127,7 @@ def _night(plot: Plot) -> None:
     who = plot.who
     for _ in range(plot.of_care(3, 2, 1)):
         day = plot.rng.randint(plot.days // 4, plot.days - 2)
-        at = plot.staff.zero + day * DAY + plot.rng.randint(0, 4 * 60) * MINUTE
+        at = plot.staff.zero + day * DAY + plot.rng.randint(0, 4 * HOUR)
         where = office(who, who.area, plot.rng)
         for _ in range(plot.of_care(8, 6, 4)):
             running = [case for case in plot.tasks.cases if case.is_open(at)]
@@ -190,8 +190,8 @@ def _leaver(plot: Plot) -> None:
     begin = plot.staff.zero + (who.leaves or 0) * DAY + DAY
     where = _borrowed(plot, who.area)
     for person in _targets(plot):
-        at = plot.rng.randint(begin, max(begin + HOUR, plot.at(0.98))) // DAY * DAY + plot.rng.randint(6, 20) * HOUR
-        plot.look(who, max(at, begin), person, where=where)
+        day = plot.rng.randint(begin, max(begin + HOUR, plot.at(0.98))) // DAY * DAY
+        plot.look(who, max(day + plot.rng.randint(6 * HOUR, 20 * HOUR), begin), person, where=where)
 
 
 def _holiday(rng: Random, staff: Staff, who: Account) -> None:
@@ -211,7 +211,7 @@ def _on_leave(plot: Plot) -> None:
     first, last = who.away[-1]
     where = _borrowed(plot, who.area)
     for person in _targets(plot):
-        at = plot.staff.zero + plot.rng.randint(first + 1, last - 1) * DAY + plot.rng.randint(8 * 60, 21 * 60) * MINUTE
+        at = plot.staff.zero + plot.rng.randint(first + 1, last - 1) * DAY + plot.rng.randint(8 * HOUR, 21 * HOUR)
         plot.look(who, at, person, where=where)
 
 
@@ -220,11 +220,7 @@ def _night_desk(plot: Plot) -> None:
     who = plot.who
     for _ in range(plot.of_care(4, 3, 1)):
         for _ in range(200):
-            at = (
-                plot.staff.zero
-                + plot.rng.randint(plot.days // 5, plot.days - 2) * DAY
-                + plot.rng.randint(0, 5 * 60) * MINUTE
-            )
+            at = plot.staff.zero + plot.rng.randint(plot.days // 5, plot.days - 2) * DAY + plot.rng.randint(0, 5 * HOUR)
             if not any(who.on_duty(at + step * HOUR) for step in range(-3, 4)):
                 break
         where = _borrowed(plot, who.area)

@@ -216,7 +216,7 @@ VARIANTS = {
         Variant("one-growing-file", _own_inquiry, (*UNIFORM, "detective")),
     ),
     "low-and-slow": (
-        Variant("names-for-a-buyer", _drip, (*POLICE, "registry")), Variant("addresses", _drip_addresses, ("intake", "registry", "collector", "patrol")),
+        Variant("names-for-a-buyer", _drip, POLICE), Variant("addresses", _drip_addresses, ("intake", "patrol", "traffic")),
     ),
     "grooming-slope": (Variant("errand-boy", _slope, (*POLICE, "registry", "collector")),),
     "sleeper": (

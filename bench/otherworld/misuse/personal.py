@@ -186,7 +186,7 @@ VARIANTS = {
         Variant("met-at-work", _victim, (*UNIFORM, "collector")),
     ),
     "friend-favour": (
-        Variant("new-partner", _partner, POLICE), Variant("used-car", _seller, (*UNIFORM, "registry")), Variant("debtor", _debtor, _ANY),
+        Variant("new-partner", _partner, POLICE), Variant("used-car", _seller, UNIFORM), Variant("debtor", _debtor, POLICE),
     ),
     "self-and-kin": (
         Variant("own-name", _own_name, POLICE), Variant("family", _family, (*UNIFORM, "detective", "registry")),

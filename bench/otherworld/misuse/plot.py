@@ -92,8 +92,13 @@ class Plot:
         return self.rng.choice(there) if there else None
 
     def moment(self, who: Account, begin: int, end: int) -> int:
-        """When they look: on duty, or, if they are not careful, now and then off duty."""
+        """When they look: on duty, or, if they are not careful, now and then off duty.
+
+        The careful wait for their next duty when there is none between the two moments, or take the last.
+        """
         duty = self.duty(who, begin, end)
+        if duty is None and self.care == 2 and who.duties:
+            duty = min(who.duties, key=lambda one: abs(one.start - end))
         if duty is not None and self.rng.random() >= _OFF_DUTY[self.care]:
             return self.rng.randint(duty.start + 10 * MINUTE, duty.end - 15 * MINUTE)
         return self.off_duty(who, begin, end)
