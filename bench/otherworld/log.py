@@ -195,7 +195,7 @@ class Log:
         """One lookup; nothing happens outside the world's span."""
         if not self._begin <= ms < self._end:
             return
-        ms += rng.randint(0, 999)
+        ms = min(ms + rng.randint(0, 999), self._end - 1)
         denied = story < 0 and rng.random() < habits.DENIED
         late = rng.randint(20 * SECOND, 4 * MINUTE) if rng.random() < habits.LATE_DELIVERY else 0
         unit = who.unit_on((ms - self._begin) // (24 * 60 * MINUTE))

@@ -23,7 +23,7 @@ from bench.otherworld import calendar, habits
 from bench.otherworld.__main__ import main
 from bench.otherworld.chance import poisson, stream
 from bench.otherworld.habits import FORGETS, Settings
-from bench.otherworld.log import NOTHING, line
+from bench.otherworld.log import NOTHING, Log, Where, line
 from bench.otherworld.misuse import VARIANTS
 from bench.otherworld.people import plate
 from bench.otherworld.world import World
@@ -131,7 +131,7 @@ def test_lookups_name_actors_and_areas_that_the_reference_knows() -> None:
 def test_ids_are_unique_and_times_are_within_the_span() -> None:
     assert len({row["id"] for row in rows()}) == len(rows())
     begin = ms("2026-01-05T00:00:00.000+01:00")
-    assert all(begin <= ms(row["time"]) <= begin + WIDE.days * calendar.DAY for row in rows())
+    assert all(begin <= ms(row["time"]) < begin + WIDE.days * calendar.DAY for row in rows())
 
 
 def test_lookups_come_in_the_order_of_arrival_and_few_come_late() -> None:
@@ -147,6 +147,16 @@ def _newest(times: list[int]) -> list[int]:
         newest = max(newest, time)
         found.append(newest)
     return found
+
+
+def test_nothing_is_logged_outside_the_span() -> None:
+    made = world(SMALL)
+    log, who, thing = Log(made.people, 10_000, 20_000), made.staff.accounts[0], made.people.famous[0]
+    for moment in (9_999, 20_000, 19_999, 10_000):
+        log.ask(
+            stream(1, "edge"), moment, who, "bvi", thing, NOTHING, Where("desk", "10.0.0.1", "noordkust"), exact=True
+        )
+    assert sorted(look.ms // 10_000 for look in log.looks) == [1, 1]
 
 
 # The same seed, the same world.
@@ -184,7 +194,7 @@ def test_a_world_of_any_settings_is_whole(seed: int, days: int, actors: int, sta
     assert {label["typology"] for label in told} == TYPOLOGIES
     assert len({name for name, _ in made.looks}) == len(made.looks)
     begin = calendar.midnight(start)
-    assert all(begin <= look.ms <= begin + days * calendar.DAY for _, look in made.looks)
+    assert all(begin <= look.ms < begin + days * calendar.DAY for _, look in made.looks)
     assert len([row for row in made.reference() if row["record"] == "actor"]) == actors
 
 
