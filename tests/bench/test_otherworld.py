@@ -25,7 +25,7 @@ from bench.otherworld.chance import poisson, stream
 from bench.otherworld.habits import FORGETS, Settings
 from bench.otherworld.log import NOTHING, Log, Where, line
 from bench.otherworld.misuse import VARIANTS
-from bench.otherworld.people import plate
+from bench.otherworld.people import Thing, plate
 from bench.otherworld.world import World
 from monitor import event_schema, events, records, reference
 
@@ -157,6 +157,24 @@ def test_nothing_is_logged_outside_the_span() -> None:
             stream(1, "edge"), moment, who, "bvi", thing, NOTHING, Where("desk", "10.0.0.1", "noordkust"), exact=True
         )
     assert sorted(look.ms // 10_000 for look in log.looks) == [1, 1]
+
+
+def test_no_slip_of_the_finger_ends_on_a_honeytoken_or_on_the_own_car(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world(SMALL)
+    monkeypatch.setattr(habits, "TYPOS", 1.0)
+    decoy = next(thing for thing in made.people.decoys if thing.kind == "vehicle")
+    who = next(who for who in made.staff.accounts if made.people.cars[who.person.id])
+    for wanted in (decoy.id, made.people.cars[who.person.id][0].id):
+        log, near = Log(made.people, 0, 10**9), f"{wanted[:-1]}{'B' if wanted[-1] != 'B' else 'D'}"
+        for number in range(900):
+            thing, where = (
+                made.people.things.get(near) or Thing("vehicle", near, "noordkust", near),
+                Where("desk", "10.0.0.1", "noordkust"),
+            )
+            log.ask(stream(number, "slip"), 10**6, who, "rdw", thing, NOTHING, where)
+        asked = Counter(look.subject for look in log.looks)
+        assert wanted not in asked
+        assert len(asked) > 50
 
 
 # The same seed, the same world.
@@ -391,11 +409,11 @@ def test_honest_lookups_fall_outside_the_roster_and_outside_the_area() -> None:
 def test_plates_are_mistyped_and_cases_misnumbered_as_often_as_the_table_says() -> None:
     cars = [look for look in honest() if look.kind == "vehicle" and look.who.job.name in ("patrol", "traffic")]
     wrong = sum(look.results == 0 for look in cars) / len(cars)
-    assert habits.TYPOS * 0.5 < wrong < habits.TYPOS * 1.3
+    assert habits.TYPOS * 0.5 < wrong < habits.TYPOS * 1.5
     numbers = {case.id for case in world().tasks.cases}
     named = [look for look in honest() if look.why.case]
     unknown = sum(look.why.case not in numbers for look in named) / len(named)
-    assert habits.WRONG_CASE * 0.4 < unknown < habits.WRONG_CASE * 1.3
+    assert habits.WRONG_CASE * 0.3 < unknown < habits.WRONG_CASE * 1.7
 
 
 def test_cases_are_opened_after_the_lookup_that_led_to_them() -> None:
