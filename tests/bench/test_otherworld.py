@@ -343,7 +343,8 @@ def test_a_ring_is_of_different_units_mostly_and_looks_within_days() -> None:
     for label, found in stories("shared-interest"):
         assert len({row["actor"]["unit"] for row in found}) >= 2
         assert len(label["actors"]) >= 3
-        assert ms(label["to"]) - ms(label["from"]) < 8 * calendar.DAY
+        most = {"blatant": 4, "middling": 5, "careful": 8}[label["care"]]
+        assert ms(label["to"]) - ms(label["from"]) < most * calendar.DAY
 
 
 def test_support_reads_content_in_its_stories() -> None:
@@ -404,6 +405,24 @@ def test_honest_lookups_fall_outside_the_roster_and_outside_the_area() -> None:
     local = [look for look in mine if look.who.job.local and look.subject in world().people.things]
     away = sum(world().people.things[look.subject].area != look.who.area for look in local) / len(local)
     assert 0.02 < away < 0.2
+    stopped = [look for look in local if look.who.job.name == "traffic"]
+    assert (
+        0.1 < sum(world().people.things[look.subject].area != look.who.area for look in stopped) / len(stopped) < 0.35
+    )
+
+
+def test_some_swaps_and_sick_days_are_in_no_roster() -> None:
+    written = {(row["actor"], row["from"][:10]) for row in world().staff.shifts}
+    prepared = {who for plot in world().plots for who in plot.actors}
+    free = [who for who in world().staff.accounts if who not in prepared]
+    worked = {
+        (who.id, calendar.day_of(duty.day * calendar.DAY + world().staff.zero)) for who in free for duty in who.duties
+    }
+    there = {who.id for who in free}
+    assert 0.002 < len(worked - written) / len(worked) < 0.03, "worked, and not in the roster"
+    assert 0.01 < len({key for key in written - worked if key[0] in there}) / len(worked) < 0.06, (
+        "in the roster, and not at work"
+    )
 
 
 def test_plates_are_mistyped_and_cases_misnumbered_as_often_as_the_table_says() -> None:
