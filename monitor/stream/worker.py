@@ -24,6 +24,7 @@ from faust.types import TP
 from monitor.detector import Detector
 from monitor.enrich import explains_later
 from monitor.events import MAX_SKEW_MS
+from monitor.memory import collect_seldom
 from monitor.metrics import Metrics
 from monitor.rerun import UnknownPack, version_in
 from monitor.rules import RuleSet, load_texts
@@ -44,8 +45,6 @@ from monitor.stream.versions import Files, pack_records, switch_records
 
 log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
-#: Allocations between garbage collections: a chunk makes tens of thousands of objects, and none of them in cycles.
-_GC_THRESHOLD = (50_000, 20, 50)
 
 
 class Worker:
@@ -110,7 +109,7 @@ class Worker:
         )
 
     async def _start(self) -> None:
-        gc.set_threshold(*_GC_THRESHOLD)
+        collect_seldom()
         self._writer = BatchWriter(self.settings.bootstrap)
         await self._writer.start()
         self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
