@@ -159,6 +159,12 @@ def parse_time(text: str) -> tuple[int, datetime]:
     return start + micros // 1000, at.replace(second=micros // 1_000_000, microsecond=micros % 1_000_000)
 
 
+def parse_ms(text: str) -> int:
+    """As :func:`parse_time`, of which only the milliseconds since the epoch are wanted."""
+    start, micros, _ = _parts_of_time(text)
+    return start + micros // 1000
+
+
 def _parts_of_time(text: str) -> tuple[int, int, datetime]:
     """The minute's beginning in milliseconds since the epoch, the microseconds after it, and the minute as a time."""
     found = _RFC3339(text)

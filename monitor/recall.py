@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.alerts import Alert
-from monitor.events import parse_time
+from monitor.events import parse_ms
 from monitor.rules.model import LEVELS
 
 Label = Mapping[str, Any]
@@ -101,7 +101,7 @@ def delays(labels: Iterable[Label], alerts: Iterable[Alert]) -> dict[str, list[i
     for label in labels:
         alerted = [first[event] for event in label["events"] if event in first]
         if alerted:
-            found[label["typology"]].append(max(0, min(alerted) - parse_time(label["from"])[0]))
+            found[label["typology"]].append(max(0, min(alerted) - parse_ms(label["from"])))
     return {typology: found[typology] for typology in sorted(found)}
 
 

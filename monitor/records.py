@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from monitor.events import BadEvent, parse_time
+from monitor.events import BadEvent, parse_ms
 
 #: The end of what has none, and with a minus the beginning; in milliseconds since the epoch.
 FOREVER: Final = 2**62
@@ -152,7 +152,7 @@ def milliseconds(text: str | None, default: int) -> int:
     if text is None:
         return default
     try:
-        return parse_time(text)[0]
+        return parse_ms(text)
     except BadEvent as error:
         raise BadRecord(error.detail) from None
 

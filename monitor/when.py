@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from monitor.events import BadEvent, parse_time
+from monitor.events import BadEvent, parse_ms
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 _BACK: Final = re.compile(r"(\d{1,9})([smhdw])", re.ASCII).fullmatch
@@ -30,7 +30,7 @@ def parse_when(text: str, now_ms: int) -> int:
     if _BACK(text) is not None:
         return max(0, now_ms - parse_duration(text))
     try:
-        return parse_time(text)[0]
+        return parse_ms(text)
     except BadEvent as error:
         what = error.detail if error.reason == "time-without-offset" else "not a time"
         raise ValueError(

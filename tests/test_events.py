@@ -13,7 +13,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor import event_schema, events
-from monitor.events import MAX_ID_CHARS, MAX_MESSAGE_BYTES, MAX_SKEW_MS, OURS, REASONS, BadEvent, decode, parse_time
+from monitor.events import (
+    MAX_ID_CHARS,
+    MAX_MESSAGE_BYTES,
+    MAX_SKEW_MS,
+    OURS,
+    REASONS,
+    BadEvent,
+    decode,
+    parse_ms,
+    parse_time,
+)
 from tests.samples import BAD, GOOD, NOW, nested
 
 TIME = datetime.fromisoformat(GOOD["time"])
@@ -234,7 +244,8 @@ def test_cloudevents_headers_fill_in_what_the_body_lacks() -> None:
 def test_a_time_is_exact_to_the_millisecond(moment: datetime, offset: int) -> None:
     at = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
     expected = (at - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)  # noqa: UP017
-    assert parse_time(at.isoformat())[0] == expected
+    assert parse_time(at.isoformat()) == (expected, at)
+    assert parse_ms(at.isoformat()) == expected
     assert parse_time(at.isoformat(timespec="milliseconds").replace("T", "t"))[0] == expected
 
 

@@ -17,7 +17,8 @@ from kafka.admin import NewTopic
 
 from bench.load import THRESHOLD, WINDOW_MS
 from bench.peers.meter import Job, Meter, parse_job
-from monitor.events import parse_time
+from monitor.events import parse_ms
+from monitor.memory import collect_seldom
 from monitor.settings import Settings
 from monitor.stream import tables
 from monitor.stream.app import add_agent, new_app
@@ -43,7 +44,7 @@ class Counting:
         for record in records:
             lookup = orjson.loads(record.value)
             actor = lookup["actor"]["id"]
-            window = str(parse_time(lookup["time"])[0] // WINDOW_MS)
+            window = str(parse_ms(lookup["time"]) // WINDOW_MS)
             counts = touched.get(actor)
             if counts is None:
                 counts = touched[actor] = self._counts.setdefault(actor, {})
@@ -92,6 +93,7 @@ class Run:
 
     async def run(self) -> None:
         """Count everything, and print the result."""
+        collect_seldom()  # as a worker does
         await self._writer.start()
         self._started.set()
         app = new_app(Settings(bootstrap=self._job.bootstrap, group=self._job.run))

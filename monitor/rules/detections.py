@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, Final
 
 from monitor.documents import Wrong, expect
-from monitor.events import BadEvent, parse_time
+from monitor.events import BadEvent, parse_ms
 from monitor.rules import tree
 from monitor.rules.common import about, fingerprint
 from monitor.rules.compile import Compiled, both, compile_tree
@@ -190,7 +190,7 @@ def _expiry(data: Mapping[str, Any]) -> int | None:
     if text is None:
         return None
     try:
-        return parse_time(str(text))[0]
+        return parse_ms(str(text))
     except BadEvent:
         pass
     try:

@@ -24,6 +24,7 @@ from faust.types import TP
 from monitor.detector import Detector
 from monitor.enrich import explains_later
 from monitor.events import MAX_SKEW_MS
+from monitor.memory import collect_seldom
 from monitor.metrics import Metrics
 from monitor.rerun import UnknownPack, version_in
 from monitor.rules import RuleSet, load_texts
@@ -47,8 +48,6 @@ log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
 #: How long a rebalance waits for what is being done, so that the state need not be read anew, in seconds.
 _REST_WITHIN = 1.0
-#: Allocations between garbage collections: a chunk makes tens of thousands of objects, and none of them in cycles.
-_GC_THRESHOLD = (50_000, 20, 50)
 
 
 class Worker:
@@ -118,7 +117,7 @@ class Worker:
         )
 
     async def _start(self) -> None:
-        gc.set_threshold(*_GC_THRESHOLD)
+        collect_seldom()
         self._writer = BatchWriter(self.settings.bootstrap)
         await self._writer.start()
         self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
