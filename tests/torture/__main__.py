@@ -19,7 +19,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True, help="everything random comes from it")
     parser.add_argument("--minutes", type=float, default=2.0, help="how long lookups are sent")
     parser.add_argument("--keep", type=Path, help="a new folder for data and logs, kept; else a temporary one")
-    parser.add_argument("--only", help="the faults to draw from, with commas between them; else all")
+    parser.add_argument(
+        "--only",
+        help="the faults to draw from, with commas between them, one that is to come often several times; else all",
+    )
     asked = parser.parse_args()
     only = None if asked.only is None else asked.only.split(",")
     if asked.minutes <= 0:

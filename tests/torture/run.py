@@ -85,7 +85,7 @@ class Report:
 def torture(seed: int, minutes: float, folder: Path, say: Say = print, only: Collection[str] | None = None) -> Report:
     """Run the service under faults drawn from ``seed`` for ``minutes`` of traffic and compare. Raises :class:`Broken`.
 
-    ``only`` names the faults to draw from (:attr:`Fleet.faults`); without it all are.
+    ``only`` names the faults to draw from (:attr:`Fleet.faults`), one that is to come more often several times; without it all are.
     """
     rng = Random(seed)
     traffic = make_traffic(rng, minutes)
@@ -98,7 +98,7 @@ def torture(seed: int, minutes: float, folder: Path, say: Say = print, only: Col
         if only is not None:
             if unknown := sorted(set(only) - set(fleet.faults)):
                 raise Broken(f"no such faults: {', '.join(unknown)}; there are {', '.join(fleet.faults)}")
-            fleet.faults = {name: fleet.faults[name] for name in only}
+            fleet.draw = list(only)
         fleet.begin()
         send_reference(fleet.settings, traffic.reference)
         _Run(fleet, traffic, rng, report, say).go()
@@ -131,7 +131,7 @@ class _Run:
         # Which rules count for a partition is settled by the first chunk of it; until then nothing may be deployed.
         self._until(self._all_begun, _BEGIN_WITHIN, "every partition to be begun")
         while self._feeder.is_alive():
-            for name in self._rng.sample(sorted(self._fleet.faults), len(self._fleet.faults)):
+            for name in self._rng.sample(sorted(self._fleet.draw), len(self._fleet.draw)):
                 if not self._feeder.is_alive():
                     break
                 self._inject(name)
@@ -139,6 +139,7 @@ class _Run:
             raise Broken(f"the producer gave up: {type(self._feeder.trouble).__name__}: {self._feeder.trouble}")
         self._note("traffic and faults end")
         self._fleet.mend_clock()
+        self._fleet.mend_line()
         self._settle()
 
     def _inject(self, name: str) -> None:
