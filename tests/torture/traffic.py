@@ -20,7 +20,8 @@ from monitor.simulate import simulate
 from monitor.stream.batches import BatchWriter, Out
 from tests.samples import BAD
 
-RATE = 500  # messages a second
+#: Messages a second, if nothing else is asked for.
+RATE = 500
 _PER_ACTOR_DAY, _DAYS, _FEWEST_ACTORS = 20, 7, 20
 #: Always the same days, so that a seed gives the same bytes whenever it is run.
 _START = datetime(2025, 1, 6, tzinfo=UTC)
@@ -40,9 +41,9 @@ class Traffic:
     poison: frozenset[bytes | None]
 
 
-def make_traffic(rng: Random, minutes: float) -> Traffic:
-    """Traffic for so many minutes at :data:`RATE`; the same draws give the same bytes."""
-    count = max(1, int(minutes * 60 * RATE))
+def make_traffic(rng: Random, minutes: float, rate: int = RATE) -> Traffic:
+    """Traffic for so many minutes at ``rate`` messages a second; the same draws give the same bytes."""
+    count = max(1, int(minutes * 60 * rate))
     actors = max(_FEWEST_ACTORS, count // (_PER_ACTOR_DAY * _DAYS))
     force = simulate(ForceSettings(seed=rng.randrange(2**31), days=_DAYS, actors=actors, start=_START))
     messages: list[bytes | None] = []
@@ -81,11 +82,12 @@ class Feeder(threading.Thread):
     read the log. ``trouble`` is why it ended early, if it did.
     """
 
-    def __init__(self, settings: Settings, messages: list[bytes | None]) -> None:
+    def __init__(self, settings: Settings, messages: list[bytes | None], rate: int = RATE) -> None:
         super().__init__(daemon=True, name="feeder")
         self.trouble: BaseException | None = None
         self._settings = settings
         self._messages = messages
+        self._rate = rate
 
     def run(self) -> None:
         """Send everything."""
@@ -98,7 +100,7 @@ class Feeder(threading.Thread):
         writer = BatchWriter(self._settings.bootstrap)
         await writer.start()
         try:
-            began, size = time.monotonic(), int(RATE * _TICK)
+            began, size = time.monotonic(), max(1, int(self._rate * _TICK))
             for number, at in enumerate(range(0, len(self._messages), size)):
                 await asyncio.sleep(max(0.0, began + number * _TICK - time.monotonic()))
                 part = [self._out(at + n, raw) for n, raw in enumerate(self._messages[at : at + size])]
