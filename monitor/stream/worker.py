@@ -113,9 +113,9 @@ class Worker:
         gc.set_threshold(*_GC_THRESHOLD)
         self._writer = BatchWriter(self.settings.bootstrap)
         await self._writer.start()
-        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
+        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics, self.app.depends_on)
         await self._feed.start()
-        self._packs = PackFeed(self.settings.bootstrap, self._load_pack)
+        self._packs = PackFeed(self.settings.bootstrap, self._load_pack, self.app.depends_on)
         await self._packs.start()
         await self._deploy_at_start()
         # The reference data stays; without this the garbage collector would walk all of it again and again.
@@ -242,8 +242,8 @@ class Worker:
 
     async def _new_detect(self, partition: int) -> tuple[Detect, list[Chunk]]:
         table = await self._load("detect", topics.DETECT_STATE, partition)
-        version, forget_ms = self._packs.current or "", self.settings.forget_ms
-        return Detect(partition, self.partitions, table, self._detector_of, version, forget_ms), []
+        made = (self._detector_of, self._packs.current or "", self.settings.forget_ms)
+        return Detect(partition, self.partitions, table, *made, lambda: self._feed.reference.position), []
 
     async def _new_score(self, partition: int) -> tuple[Score, list[Chunk]]:
         table = await self._load("score", topics.SCORE_STATE, partition)
@@ -254,6 +254,7 @@ class Worker:
         intake = await self._intakes.of(partition, event.message.generation_id)
         for version in {version_in(record) for record in event.message.value if record.headers} - {None}:
             await self._until_known(str(version))
+        await self._feed.reached(intake.enriched_by)
         out, state = intake.process(event.message.value)
         _forget_records(event)
         await self._write("intake", out)
