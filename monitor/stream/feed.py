@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from monitor.metrics import Metrics
 from monitor.reference import BadRecord, Reference
@@ -23,19 +24,28 @@ from monitor.stream.topics import REFERENCE
 log = structlog.get_logger(__name__)
 #: How long what another worker has taken in may take to come here, in seconds: it was in Kafka before.
 _COMES_WITHIN: Final = 30.0
+#: A Kafka that has not answered within so many seconds is away.
+_ANSWERS_WITHIN: Final = 5.0
 
 
 class ReferenceFeed:
     """Keeps a :class:`Reference` in step with ``lookup.reference.v1``. Every worker reads all of it."""
 
     def __init__(
-        self, bootstrap: str, metrics: Metrics, follow: Callable[[asyncio.Task[None]], None] = lambda task: None
+        self,
+        bootstrap: str,
+        metrics: Metrics,
+        follow: Callable[[asyncio.Task[None]], None] = lambda task: None,
+        heard: Callable[[bool], None] = lambda does_answer: None,
     ) -> None:
-        """``follow`` is told the task that keeps it in step; when that fails, what is known is no longer what is there."""
+        """``follow`` is told the task that keeps it in step; when that fails, what is known is no longer what is there.
+
+        ``heard`` is told, about once a second, whether Kafka answers.
+        """
         self._store = BlobStore()
         self.reference = Reference(store=self._store)
         self._metrics = metrics
-        self._told = follow
+        self._told, self._heard = follow, heard
         # A topic that was made anew is read from its beginning.
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
@@ -83,6 +93,15 @@ class ReferenceFeed:
     async def _follow(self) -> None:
         while True:
             await self._take(timeout_ms=1000)
+            self._heard(await self._does_answer())
+
+    async def _does_answer(self) -> bool:
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN):
+                await self._consumer.end_offsets([TopicPartition(REFERENCE, 0)])
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return True
 
     async def _take(self, timeout_ms: int) -> None:
         for records in (await self._consumer.getmany(timeout_ms=timeout_ms, max_records=5000)).values():

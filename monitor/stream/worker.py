@@ -93,8 +93,8 @@ class Worker:
         """``None`` when the worker does its work, else why not."""
         if not self.ready:
             return "starting: reading the reference data"
-        if (seconds := self.progress.refused_for()) is not None:
-            return f"Kafka has not taken a write for {seconds:.0f} s"
+        if (seconds := self.progress.without_kafka()) is not None:
+            return f"Kafka does not answer, or takes no writes, for {seconds:.0f} s"
         if self.app.rebalancing:
             return "partitions are being assigned"
         if (seconds := self.progress.stalled()) > self.settings.stall_after:
@@ -113,7 +113,7 @@ class Worker:
         gc.set_threshold(*_GC_THRESHOLD)
         self._writer = BatchWriter(self.settings.bootstrap)
         await self._writer.start()
-        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics, self.app.depends_on)
+        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics, self.app.depends_on, self.progress.heard)
         await self._feed.start()
         self._packs = PackFeed(self.settings.bootstrap, self._load_pack, self.app.depends_on)
         await self._packs.start()

@@ -35,13 +35,14 @@ def _shifted():
         return _now()
 time.time = _shifted
 """
-#: A worker that finds the disk of its state full ends within so many seconds, when it has something to write.
-_FULL_FOR = 8.0
+#: Longer than a session: by then somebody else has taken over what a killed worker had.
+_FULL_FOR = 15.0
 #: Below the ports that clients are given: one that looks for a dead broker must not get the broker's port for itself.
 _PORTS = range(19092, 19292)
 
 
-def _free_port(taken: tuple[int, ...] = ()) -> int:
+def free_port(taken: tuple[int, ...] = ()) -> int:
+    """A port that nobody has, nor any client may be given. Raises ``OSError``."""
     for port in _PORTS:
         if port in taken:
             continue
@@ -72,9 +73,9 @@ class Fleet:
         self._started = 0
         self.ended = 0
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._port = _free_port()
-        before = _free_port((self._port,))
-        behind = _free_port((self._port, before))
+        self._port = free_port()
+        before = free_port((self._port,))
+        behind = free_port((self._port, before))
         self._relay = before, behind
         self.link = Link(*self._relay)
         self._kafka = self._start_broker()
@@ -203,9 +204,10 @@ class Fleet:
         return f"{self.link.cut()} connections cut"
 
     def fill_disk(self) -> str:
-        """The disk of the state is full until all workers that use it have ended, or for some seconds; then it is empty again."""
-        if not any(worker.pid in self._on_disk for worker in self.workers):
-            self._take().kill()
+        """The disk of the state is full for some seconds, and a worker is killed meanwhile: whoever takes its partitions over, or
+        writes much, ends. Then the disk is empty again."""
+        victim = self._take()
+        if all(worker.pid not in self._on_disk for worker in self.workers):
             self._started += self._started % 3 == 2
             self.add()
         using = [worker for worker in self.workers if worker.pid in self._on_disk]
@@ -214,6 +216,9 @@ class Fleet:
         self._disk.fill(pids)
         try:
             began = time.monotonic()
+            victim.kill()
+            victim.wait()
+            self.add()
             while time.monotonic() < began + _FULL_FOR and any(worker.poll() is None for worker in using):
                 time.sleep(0.1)
             seconds = time.monotonic() - began
@@ -221,7 +226,10 @@ class Fleet:
             self._disk.empty(pids)
         ended = sum(worker.poll() is not None for worker in using)
         how = f"{free / 1e6:.0f} MB filled" if self._disk.is_mounted else "files may not grow"
-        return f"disk of the state full ({how}) for {seconds:.1f} s: {ended} of {len(using)} workers that use it ended"
+        return (
+            f"disk of the state full ({how}) for {seconds:.1f} s, kill -9 of worker {victim.pid}: "
+            f"{ended} of {len(using)} workers that use it ended"
+        )
 
     def slow_broker(self) -> str:
         """SIGSTOP and SIGCONT of the broker, a few times: it answers, but late."""

@@ -96,7 +96,7 @@ def torture(
     """
     rng = Random(seed)
     traffic = make_traffic(rng, minutes, rate)
-    rule_folders = _rule_folders(folder)
+    rule_folders = rule_folders_in(folder)
     lists = Reference(map(decode, traffic.reference)).lists
     loaded = [load_texts(RuleFolder(each).read(), lists).rules for each in rule_folders]
     settings = Settings(rules=rule_folders[0], quantile=QUANTILE, idle_after=IDLE_AFTER)
@@ -113,7 +113,7 @@ def torture(
     return report
 
 
-def _rule_folders(folder: Path) -> list[Path]:
+def rule_folders_in(folder: Path) -> list[Path]:
     """The pack with a rule that joins actors, and the same with one rule more and one less."""
     first, second = folder / "rules-1", folder / "rules-2"
     for each in (first, second):

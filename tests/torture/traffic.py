@@ -29,7 +29,7 @@ _AGAIN, _POISON = 0.01, 0.005
 _LOOK_BACK = 300
 _TICK = 0.2
 #: A producer that Kafka has not answered for so long has met something worse than a restart of the broker.
-_GIVE_UP = 120.0
+GIVE_UP = 120.0
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,18 @@ class Feeder(threading.Thread):
     """Sends the messages at their pace, through whatever happens to the broker.
 
     A part that Kafka did not acknowledge is sent again, so some of it may be in the log twice; hence whoever compares must
-    read the log. ``trouble`` is why it ended early, if it did.
+    read the log. ``give_up`` is for how many seconds one part is tried; ``trouble`` is why it ended early, if it did.
     """
 
-    def __init__(self, settings: Settings, messages: list[bytes | None], rate: int = RATE) -> None:
+    def __init__(
+        self, settings: Settings, messages: list[bytes | None], rate: int = RATE, give_up: float = GIVE_UP
+    ) -> None:
         super().__init__(daemon=True, name="feeder")
         self.trouble: BaseException | None = None
         self._settings = settings
         self._messages = messages
         self._rate = rate
+        self._give_up = give_up
 
     def run(self) -> None:
         """Send everything."""
@@ -104,7 +107,7 @@ class Feeder(threading.Thread):
             for number, at in enumerate(range(0, len(self._messages), size)):
                 await asyncio.sleep(max(0.0, began + number * _TICK - time.monotonic()))
                 part = [self._out(at + n, raw) for n, raw in enumerate(self._messages[at : at + size])]
-                await _write(writer, part)
+                await _write(writer, part, self._give_up)
         finally:
             await writer.stop()
 
@@ -113,8 +116,8 @@ class Feeder(threading.Thread):
         return event_out(raw, self._settings.partitions, number)  # type: ignore[arg-type]  # a tombstone is poison too
 
 
-async def _write(writer: BatchWriter, part: list[Out]) -> None:
-    deadline = time.monotonic() + _GIVE_UP
+async def _write(writer: BatchWriter, part: list[Out], give_up: float) -> None:
+    deadline = time.monotonic() + give_up
     while True:
         try:
             return await writer.write(part)
