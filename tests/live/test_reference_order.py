@@ -27,6 +27,7 @@ async def faulty(self, *arguments, **named):
     if Path({fails!r}).exists():
         raise KeyError("p-none")
     while Path({holds!r}).exists():
+        Path({held!r}).touch()
         await asyncio.sleep(0.05)
     await take(self, *arguments, **named)
 
@@ -38,8 +39,9 @@ class Feeds:
     """What may be done to the reference data of a worker."""
 
     def __init__(self, folder: Path) -> None:
-        self.holds, self.fails = folder / "holds", folder / "fails"
-        (folder / "sitecustomize.py").write_text(FAULT.format(holds=str(self.holds), fails=str(self.fails)))
+        self.holds, self.held, self.fails = folder / "holds", folder / "held", folder / "fails"
+        places = {"holds": str(self.holds), "held": str(self.held), "fails": str(self.fails)}
+        (folder / "sitecustomize.py").write_text(FAULT.format(**places))
         self.environment = {"PYTHONPATH": str(folder)}
 
 
@@ -82,11 +84,11 @@ def test_workers_that_know_more_or_less_are_told_apart_and_no_partition_goes_bac
     for port in ports:
         wait_for(lambda port=port: page(port, "/readyz")[0] == 200, 90, "readiness")  # type: ignore[misc]
     feeds.holds.touch()
+    wait_for(feeds.held.exists, 30, "the reference data to be held")
     send_reference(service.settings, [orjson.dumps({"record": "unit", "id": f"u-{n}"}) for n in range(9)])
     wait_for(lambda: position_at(ports[0]) == 10, 30, "the reference data in the worker that follows it")
     look(service, "a")
     before = wait_for(lambda: len(found := positions(service)) == 4 and found, 60, "the first lookups")
-    # One that was taking what there was when it was held has that too, and no more.
     assert set(before.values()) == {1, 10}
     behind, ahead = ([name[2:] for name, at in before.items() if at == known] for known in (1, 10))
     assert len(behind) == len(ahead) == 2
