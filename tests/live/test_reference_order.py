@@ -82,13 +82,13 @@ def test_workers_that_know_more_or_less_are_told_apart_and_no_partition_goes_bac
     ports = free_port(), free_port()
     quick, slow = service.start_worker(ports[0]), service.start_worker(ports[1], feeds.environment)
     for port in ports:
-        wait_for(lambda port=port: page(port, "/readyz")[0] == 200, 90, "readiness")  # type: ignore[misc]
+        wait_for(lambda port=port: page(port, "/readyz")[0] == 200, 150, "readiness")  # type: ignore[misc]
     feeds.holds.touch()
-    wait_for(feeds.held.exists, 30, "the reference data to be held")
+    wait_for(feeds.held.exists, 90, "the reference data to be held")
     send_reference(service.settings, [orjson.dumps({"record": "unit", "id": f"u-{n}"}) for n in range(9)])
-    wait_for(lambda: position_at(ports[0]) == 10, 30, "the reference data in the worker that follows it")
+    wait_for(lambda: position_at(ports[0]) == 10, 90, "the reference data in the worker that follows it")
     look(service, "a")
-    before = wait_for(lambda: len(found := positions(service)) == 4 and found, 60, "the first lookups")
+    before = wait_for(lambda: len(found := positions(service)) == 4 and found, 90, "the first lookups")
     assert set(before.values()) == {1, 10}
     behind, ahead = ([name[2:] for name, at in before.items() if at == known] for known in (1, 10))
     assert len(behind) == len(ahead) == 2
@@ -96,12 +96,12 @@ def test_workers_that_know_more_or_less_are_told_apart_and_no_partition_goes_bac
     quick.wait(10)
     look(service, "b")
     names = {f"b-{each}" for each in behind}
-    wait_for(lambda: names <= positions(service).keys(), 60, "the worker to go on with what it had, and to take over")
+    wait_for(lambda: names <= positions(service).keys(), 90, "the worker to go on with what it had, and to take over")
     feeds.holds.unlink()
-    after = wait_for(lambda: len(found := positions(service)) == 8 and found, 60, "what was taken over")
+    after = wait_for(lambda: len(found := positions(service)) == 8 and found, 90, "what was taken over")
     assert all(after[f"b-{each}"] >= after[f"a-{each}"] for each in behind + ahead)
     assert slow.poll() is None
-    raised: list[Any] = wait_for(lambda: len(found := service.read(ALERTS)) >= 8 and found, 60, "the alerts")
+    raised: list[Any] = wait_for(lambda: len(found := service.read(ALERTS)) >= 8 and found, 90, "the alerts")
     for record in raised:
         (event,) = alerts.decode(record.value).events
         assert int(dict(record.headers)[ENRICHED_BY]) == after[event]
@@ -111,9 +111,9 @@ def test_a_worker_whose_reference_data_cannot_go_on_ends(service: Service) -> No
     feeds = Feeds(service.folder)
     port = free_port()
     worker = service.start_worker(port, feeds.environment)
-    wait_for(lambda: page(port, "/readyz")[0] == 200, 90, "readiness")
+    wait_for(lambda: page(port, "/readyz")[0] == 200, 150, "readiness")
     feeds.fails.touch()
-    assert wait_for(lambda: worker.poll() is not None, 60, "the end of the worker")
+    assert wait_for(lambda: worker.poll() is not None, 90, "the end of the worker")
     assert worker.returncode == 2
     said = Path(service.folder / "worker-0.log").read_text()
     assert "KeyError at sitecustomize.py:" in said

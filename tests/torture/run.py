@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 IDLE_AFTER, IDLE_AFTER_ALL = 600.0, 5.0
 #: A model that alerts often enough for a short run to have its alerts in it.
 QUANTILE = 0.98
-_BEGIN_WITHIN, _MOVE_WITHIN, _SETTLE_WITHIN = 90.0, 90.0, 180.0
+_BEGIN_WITHIN, _MOVE_WITHIN, _SETTLE_WITHIN = 240.0, 240.0, 240.0
 _LOOK_EVERY = 0.5
 
 JOINED = """
