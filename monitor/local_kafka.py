@@ -109,13 +109,14 @@ def start(
     timeout: float = 60,
     min_free_bytes: int = MIN_FREE_BYTES,
     say: Say = lambda _: None,
+    relay: tuple[int, int] | None = None,
 ) -> LocalKafka:
     """Start the broker of ``data_dir`` and return when it serves clients.
 
     ``port`` is the broker's; without it the last one is used again when it is free, else a free one.
     ``heap_mb`` is the JVM's heap in MB. With ``tie_to_parent`` the broker ends when this process does,
     however it dies. ``timeout`` (seconds) is for the broker's start, not for the first start's download, of
-    which ``say`` is told.
+    which ``say`` is told. ``relay`` is as in :func:`monitor.local_kafka_config.server_properties`.
 
     Raises AlreadyRunning when a live broker holds the folder, and LocalKafkaError when it cannot be started.
     """
@@ -131,7 +132,7 @@ def start(
         kafka = distribution(say)
         deadline = time.monotonic() + timeout
         cluster_id = formatted(folder, kafka, deadline)
-        return _run(folder, kafka, cluster_id, port, heap_mb, tie_to_parent, deadline)
+        return _run(folder, kafka, cluster_id, port, heap_mb, tie_to_parent, deadline, relay)
 
 
 def stop(data_dir: Path, timeout: float = STOP_TIMEOUT) -> bool:
@@ -192,10 +193,11 @@ def _run(
     heap_mb: int,
     tie_to_parent: bool,
     deadline: float,
+    relay: tuple[int, int] | None,
 ) -> LocalKafka:
     """Launch the broker and wait until it serves clients; nothing is left running when that fails."""
     for attempt in range(1, _PORT_TRIES + 1):
-        run = _launch(folder, kafka, choose_ports(folder, port), heap_mb, tie_to_parent, cluster_id)
+        run = _launch(folder, kafka, choose_ports(folder, port), heap_mb, tie_to_parent, cluster_id, relay)
         try:
             return _ready(run, deadline)
         except _Failed as failed:
@@ -217,9 +219,10 @@ def _launch(
     heap_mb: int,
     tie_to_parent: bool,
     cluster_id: str,
+    relay: tuple[int, int] | None,
 ) -> LocalKafka:
     """Start the JVM in its own session and note it in the state file; it need not be ready yet."""
-    (folder / config.SERVER_FILE).write_text(config.server_properties(*ports))
+    (folder / config.SERVER_FILE).write_text(config.server_properties(*ports, relay=relay))
     (folder / "log4j2.xml").write_text(config.LOG4J2)
     with contextlib.suppress(FileNotFoundError):  # each run has its own log, and the last run's is kept
         (folder / config.LOG_FILE).replace(folder / "kafka.previous.log")

@@ -41,11 +41,15 @@ LOG4J2: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def server_properties(port: int, controller_port: int, log_dir: str = LOG_DIR) -> str:
+def server_properties(
+    port: int, controller_port: int, log_dir: str = LOG_DIR, relay: tuple[int, int] | None = None
+) -> str:
     """The broker's settings: one node, broker and controller, on 127.0.0.1 only, one replica of every topic.
 
-    ``log_dir`` is relative to the data folder.
+    ``log_dir`` is relative to the data folder. ``relay`` are two more ports: on the second the broker listens too, and whoever
+    comes there is told to come to the first, from which something relays.
     """
+    before, behind = relay or (0, 0)
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -72,6 +76,11 @@ def server_properties(port: int, controller_port: int, log_dir: str = LOG_DIR) -
         # The default of 128 MB is a quarter of the default heap.
         "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
     }
+    if relay is not None:
+        settings["listeners"] = f"RELAY://127.0.0.1:{behind},{settings['listeners']}"
+        settings["advertised.listeners"] = f"RELAY://127.0.0.1:{before},{settings['advertised.listeners']}"
+        settings["listener.security.protocol.map"] = f"RELAY:PLAINTEXT,{settings['listener.security.protocol.map']}"
+        settings["inter.broker.listener.name"] = "PLAINTEXT"
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 

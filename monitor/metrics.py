@@ -80,6 +80,11 @@ class Metrics:
             name + "standby_lag", "Records of changelogs not yet in those copies", registry=self.registry
         )
         self.reference = Gauge(name + "reference_records", "Reference records known", registry=self.registry)
+        self.reference_position = Gauge(
+            name + "reference_position",
+            "How far the reference data was taken in: the offset after the last record",
+            registry=self.registry,
+        )
         self.bad_reference = Counter(name + "reference_refused", "Reference records refused", registry=self.registry)
         self.bad_state = Counter(name + "state_refused", "Saved states that could not be read", registry=self.registry)
         self.rule_problems = Gauge(name + "rule_problems", "Rules refused at load", registry=self.registry)

@@ -59,6 +59,8 @@ class Reference:
     def __init__(
         self, records: Iterable[Record] = (), store: MutableMapping[str, bytes] | None = None, at_hand: int = SIZE
     ) -> None:
+        #: How far its topic was taken in: the offset after the last record; 0 when it came from somewhere else.
+        self.position = 0
         self.actors: dict[str, Staff] = {}
         self.units: dict[str, Unit] = {}
         #: Lists of values by id. A list that changes is a new tuple, so that whoever made something of it can tell.

@@ -71,7 +71,11 @@ def version_in(record: Any) -> str | None:
 
 
 def put(reference: Reference, fact: Fact) -> None:
-    """Take a record in, or what it takes back out. Raises :class:`BadRecord` for one that is refused."""
+    """Take a record in, or what it takes back out. Raises :class:`BadRecord` for one that is refused.
+
+    Either way the reference data is then that of the position after it.
+    """
+    reference.position = fact.offset + 1
     try:
         if not fact.value:
             reference.remove((fact.key or b"").decode())

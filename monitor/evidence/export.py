@@ -123,7 +123,12 @@ class _Writer:
             if inside.live(live_of(record.partition, record.offset, record.timestamp, record.value, facts)):
                 self._counts[topics.ALERTS, record.partition] += 1
                 yield Line(
-                    record.partition, record.offset, record.timestamp, Bytes.of(record.key), Bytes.of(record.value)
+                    record.partition,
+                    record.offset,
+                    record.timestamp,
+                    Bytes.of(record.key),
+                    Bytes.of(record.value),
+                    [(name, Bytes.of(value)) for name, value in record.headers or ()],
                 )
 
     def _pack(self, version: str) -> None:

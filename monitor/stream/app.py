@@ -47,6 +47,17 @@ class App(faust.App):  # type: ignore[misc]
         """
         return bool(not self.has_failed and generation == self.consumer_generation_id != self.ended_generation)
 
+    def depends_on(self, task: asyncio.Task[Any]) -> None:
+        """End when a task fails, as when an agent does. Without it the app would go on by what the task knew last."""
+
+        def look(ended: asyncio.Task[Any]) -> None:
+            if not ended.cancelled() and (error := ended.exception()) is not None:
+                self.has_failed = True
+                failed = StageFailed(f"{_place(error)}, in {ended.get_name()}")
+                self._crashing = self.loop.create_task(self.crash(failed))
+
+        task.add_done_callback(look)
+
     async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
         await self.crash(exc)
 
@@ -110,10 +121,13 @@ def add_agent(
 
 def _where(message: Any, error: BaseException) -> str:
     """What failed, and where. Not the error's own words: they may name somebody (promise 7)."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
     chunk = f"{message.topic}/{message.partition}, in the chunk that ends with offset {message.offset}"
-    return f"{type(error).__name__} at {place}, for {chunk}"
+    return f"{_place(error)}, for {chunk}"
+
+
+def _place(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
 
 
 async def in_lanes(

@@ -27,7 +27,17 @@ from monitor.stream.batches import Out
 from monitor.stream.hot import Hot
 from monitor.stream.sweep import Sweep
 from monitor.stream.tables import Table
-from monitor.stream.topics import ALERTS, CANARIES, CANARY, FEATURES, SWITCH, TICK, partition_of
+from monitor.stream.topics import (
+    ALERTS,
+    CANARIES,
+    CANARY,
+    DECIDED_BY,
+    ENRICHED_BY,
+    FEATURES,
+    SWITCH,
+    TICK,
+    partition_of,
+)
 
 #: What the alert of a model needs of a lookup, besides the subject: every lookup has it.
 _SLIM = ("id", "time", "ts", "system", "actor.id")
@@ -35,6 +45,8 @@ _slim_of = itemgetter(*_SLIM)
 #: Bytes of saved state, all partitions together, of the keys whose state is kept as it is between chunks: to read it again is a
 #: tenth of the work. It takes some five times as much memory as its saved form.
 HOT_BYTES: Final = 6_000_000
+#: Headers of a record.
+Headers = tuple[tuple[str, bytes], ...]
 
 
 class Chunk:
@@ -72,13 +84,18 @@ class Detect:
         detector_of: Callable[[str], Detector],
         version: str = "",
         forget_ms: int = FORGET_AFTER_MS,
+        position: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another."""
+        """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another.
+
+        ``position`` is that of the reference data which the detectors ask (:attr:`monitor.reference.Reference.position`).
+        """
         self.partition = partition
         self.partitions = partitions
         self.table = table
         self._detector_of = detector_of
         self._version = version
+        self._position = position
         self._sweep = Sweep(table, forget_ms)
         #: The states that this chunk has changed, and those of chunks before: the same as the table has them.
         self._states: dict[str, KeyState] = {}
@@ -93,7 +110,7 @@ class Detect:
         self._passed: dict[int, int] = {}
         #: How far the lookups of each have come: later ones of it are placed no earlier.
         self._reached: dict[int, int] = {}
-        self._merger: Merger[tuple[str, bytes, Chunk]] = Merger((src,) for src in range(partitions))
+        self._merger: Merger[tuple[str, bytes, Headers, Chunk]] = Merger((src,) for src in range(partitions))
 
     @property
     def held(self) -> int:
@@ -109,7 +126,7 @@ class Detect:
         last = records[-1]
         for record in records:
             if record.key.startswith(b"actor/"):
-                self._count(record.key.decode(), orjson.loads(record.value), written)
+                self._count(record.key.decode(), record.value, enriched_by(record), written)
             elif record.key == TICK:
                 self._tick(record, written)
             elif record.key == SWITCH:
@@ -118,9 +135,9 @@ class Detect:
                 self._answer(orjson.loads(record.value), written)
             else:
                 self._hold(record, chunk)
-        for _, (key, value, origin) in self._merger.ready():
+        for _, (key, value, by, origin) in self._merger.ready():
             origin.waiting -= 1
-            self._count(key, orjson.loads(value), written)
+            self._count(key, value, by, written)
         if len(self._passed) == self.partitions:
             self._decide(JOINED, min(self._passed.values()), last.timestamp, written)
         changes = [(key, save_state(state)) for key, state in self._states.items()]
@@ -141,7 +158,7 @@ class Detect:
     def _hold(self, record: Any, chunk: Chunk) -> None:
         reached, src, off, *_ = orjson.loads(record.value)["@"]
         chunk.waiting += 1
-        self._merger.push((src,), (reached, src, off), (record.key.decode(), record.value, chunk))
+        self._merger.push((src,), (reached, src, off), (record.key.decode(), record.value, enriched_by(record), chunk))
 
     def _answer(self, lookup: dict[str, Any], written: Written) -> None:
         """Judge a canary, say so, and hand it on to who scores. Nothing else sees it."""
@@ -174,12 +191,14 @@ class Detect:
         for waiting in state.waiting:
             self._due.add(waiting.src, waiting.due, key)
 
-    def _write_alerts(self, made: Iterable[alerts.Alert], received: int, written: Written) -> None:
+    def _write_alerts(self, made: Iterable[alerts.Alert], received: int, written: Written, by: Headers = ()) -> None:
+        decided = (*by, (DECIDED_BY, b"%d" % self._position()))
         for alert in made:
             written.alerts.append((alert, received))
-            written.out.append(alert_out(alert, self.partitions, received))
+            written.out.append(alert_out(alert, self.partitions, received, decided))
 
-    def _count(self, key: str, lookup: dict[str, Any], written: Written) -> None:
+    def _count(self, key: str, value: bytes, by: Headers, written: Written) -> None:
+        lookup: dict[str, Any] = orjson.loads(value)
         place = lookup.pop("@")
         reached, src, off, received, version = place
         state = self._states.get(key) or self._state(key, written)
@@ -189,14 +208,16 @@ class Detect:
             # At once: the tick that it waits for may be in this very chunk. What begins to wait is always the last.
             self._note_waiting(key, state)
         if outcome.alerts:
-            self._write_alerts(outcome.alerts, received, written)
+            self._write_alerts(outcome.alerts, received, written, by)
         if key.startswith("actor/"):
             written.fates[outcome.fate] = written.fates.get(outcome.fate, 0) + 1
         if outcome.features is not None:
             group = peer_group_of(lookup)
             slim = _slim(lookup)
-            value = orjson.dumps((self.partition, place, slim, outcome.features, outcome.anomalies))
-            written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
+            scored = orjson.dumps((self.partition, place, slim, outcome.features, outcome.anomalies))
+            written.out.append(
+                Out(FEATURES, partition_of(group, self.partitions), group.encode(), scored, received, by)
+            )
 
     def _state(self, key: str, written: Written) -> KeyState:
         state = self._states.get(key)
@@ -221,10 +242,19 @@ def _slim(lookup: dict[str, Any]) -> dict[str, Any]:
     return slim
 
 
-def alert_out(alert: alerts.Alert, partitions: int, timestamp: int) -> Out:
-    """The alert's record; alerts about one entity stay in one partition, in order."""
+def enriched_by(record: Any) -> Headers:
+    """The header of a lookup that says by which reference data it was enriched; none when a version that did not say wrote it."""
+    return tuple(header for header in record.headers if header[0] == ENRICHED_BY) if record.headers else ()
+
+
+def alert_out(alert: alerts.Alert, partitions: int, timestamp: int, headers: Headers = ()) -> Out:
+    """The alert's record; alerts about one entity stay in one partition, in order.
+
+    What reference data was asked is said in ``headers``, not in the alert: the same alert has the same bytes, whenever records that
+    do not concern it came.
+    """
     key = f"{alert.entity.kind}/{alert.entity.id}"
-    return Out(ALERTS, partition_of(key, partitions), key.encode(), alerts.encode(alert), timestamp)
+    return Out(ALERTS, partition_of(key, partitions), key.encode(), alerts.encode(alert), timestamp, headers)
 
 
 def canary_out(stage: str, partition: int, value: bytes) -> Out:

@@ -20,7 +20,7 @@ from monitor.sources import Seen
 from monitor.sources import idle as idle_source
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
-from monitor.stream.topics import CANARY, DLQ, KEYED, SOURCES, SWITCH, TICK, partition_of
+from monitor.stream.topics import CANARY, DLQ, ENRICHED_BY, KEYED, SOURCES, SWITCH, TICK, partition_of
 from monitor.stream.versions import Packs
 
 _STATE_KEY = "reached"
@@ -31,7 +31,8 @@ class IntakeState(msgspec.Struct, array_like=True):
     """What intake keeps of a source partition. ``position`` is the last offset whose output Kafka has acknowledged.
 
     ``reached`` is the newest event time so far, in milliseconds since the epoch: the first part of every lookup's place.
-    ``rules`` is the version by which lookups are judged now, ``acts`` are the running acts (:meth:`Acts.save`).
+    ``rules`` is the version by which lookups are judged now, ``acts`` are the running acts (:meth:`Acts.save`). ``reference`` is the
+    position of the reference data by which the last chunk was enriched.
     """
 
     version: int = STATE_VERSION
@@ -39,6 +40,7 @@ class IntakeState(msgspec.Struct, array_like=True):
     reached: int = 0
     rules: str | None = None
     acts: bytes | None = None
+    reference: int = 0
 
 
 class _WithoutActs(msgspec.Struct):
@@ -84,6 +86,7 @@ class Intake:
         self.lateness_ms: list[int] = []
         self._canaries = self._beats = 0
         self._seen = Seen()
+        self._by: tuple[tuple[str, bytes], ...] = ()
 
     def _load(self) -> tuple[IntakeState, Acts]:
         try:
@@ -98,6 +101,12 @@ class Intake:
     def reached(self) -> int:
         """The newest event time so far, in milliseconds since the epoch."""
         return self._state.reached
+
+    @property
+    def enriched_by(self) -> int:
+        """The position of the reference data by which the last chunk was enriched, by whichever worker. The next one must not be
+        enriched by an earlier one."""
+        return self._state.reference
 
     @property
     def was_quiet(self) -> bool:
@@ -119,6 +128,7 @@ class Intake:
         """
         self.refused, self.lateness_ms, self._canaries, self._beats = [], [], 0, 0
         out: list[Out] = []
+        self._by = ((ENRICHED_BY, b"%d" % self.reference.position),)
         last = None
         for last in records:
             if last.offset > self._state.position:
@@ -129,6 +139,7 @@ class Intake:
             out += self.tick(self.reached, last.timestamp)
             out.append(self._source_out(self._seen.chunk(self.partition, last.offset, self.reached)))
         self._state.position = max(self._state.position, last.offset)
+        self._state.reference = self.reference.position
         self._state.acts = self._acts.save()
         kept = [(_STATE_KEY, msgspec.msgpack.encode(self._state))]
         return out, self.table.change(last.offset, kept, last.timestamp)
@@ -187,7 +198,7 @@ class Intake:
         lookup["@"] = (reached, self.partition, record.offset, timestamp, self.version)
         value = orjson.dumps(lookup)
         keys = [f"actor/{lookup['actor.id']}", *rules.partition_keys(lookup)]
-        out = [Out(KEYED, partition_of(key, partitions), key.encode(), value, timestamp) for key in keys]
+        out = [Out(KEYED, partition_of(key, partitions), key.encode(), value, timestamp, self._by) for key in keys]
         self._state.reached = reached
         return out
 

@@ -29,13 +29,23 @@ _COMES_WITHIN: Final = 30.0
 class PackFeed:
     """The packs of ``lookup.rules.v1``, kept in step with it. ``load`` makes rules of a pack's texts, once a version."""
 
-    def __init__(self, bootstrap: str, load: Callable[[Files], RuleSet]) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        load: Callable[[Files], RuleSet],
+        follow: Callable[[asyncio.Task[None]], None] = lambda task: None,
+    ) -> None:
+        """``follow`` is told the task that keeps it in step; when that fails, what is known is no longer what is there."""
         self._load = load
         self._texts: dict[str, dict[str, str]] = {}
         self._made: dict[str, RuleSet] = {}
         self.current: str | None = None
         self._came = asyncio.Condition()
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200)
+        self._told = follow
+        # A topic that was made anew is read from its beginning.
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
+        )
         self._tail: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -47,13 +57,14 @@ class PackFeed:
         end = (await self._consumer.end_offsets([tp]))[tp]
         while await self._consumer.position(tp) < end:
             await self._take()
-        self._tail = asyncio.create_task(self._follow())
+        self._tail = asyncio.create_task(self._follow(), name=RULES)
+        self._told(self._tail)
 
     async def stop(self) -> None:
         """Stop following."""
         if self._tail is not None:
             self._tail.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Exception):
                 await self._tail
         await self._consumer.stop()
 

@@ -16,6 +16,7 @@ class Progress:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._troubled_since: float | None = None
+        self._silent_since: float | None = None
         self._moved = time.monotonic()
         self._lagging: set[TP] = set()
         self._beat: float | None = None
@@ -54,16 +55,25 @@ class Progress:
         if self._troubled_since is None:
             self._troubled_since = time.monotonic()
 
-    def refused_for(self) -> float | None:
-        """For how many seconds Kafka has not taken a write; ``None`` when it takes them."""
-        return None if self._troubled_since is None else time.monotonic() - self._troubled_since
+    def heard(self, does_answer: bool) -> None:
+        """Kafka was asked something, which it has answered or not. Without lookups nothing is written, and a broker that is away
+        would not be noticed."""
+        if does_answer:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = time.monotonic()
+
+    def without_kafka(self) -> float | None:
+        """For how many seconds Kafka has not answered, or not taken a write; ``None`` when it does both."""
+        since = [each for each in (self._troubled_since, self._silent_since) if each is not None]
+        return time.monotonic() - min(since) if since else None
 
     def stalled(self) -> float:
         """For how many seconds there has been no progress although there are messages to read and Kafka is there."""
         return 0.0 if self._is_unanswered else self._quiet()
 
     def _quiet(self) -> float:
-        if not self._lagging or self._troubled_since is not None:
+        if not self._lagging or self.without_kafka() is not None:
             return 0.0
         return time.monotonic() - self._moved
 

@@ -14,7 +14,7 @@ from monitor.order import Merger, Place
 from monitor.rules import RuleSet
 from monitor.scoring import score_lookup
 from monitor.stream.batches import Out
-from monitor.stream.detect import Chunk, Written, alert_out, canary_out
+from monitor.stream.detect import Chunk, Headers, Written, alert_out, canary_out, enriched_by
 from monitor.stream.tables import Table
 from monitor.stream.topics import CANARY, TICK
 from monitor.stream.versions import Packs
@@ -56,7 +56,7 @@ class Score:
         self._groups: dict[str, Group] = {}
         self._changed: set[str] = set()
         every = range(partitions)
-        self._merger: Merger[tuple[str, Any, Chunk]] = Merger((keyed, src) for keyed in every for src in every)
+        self._merger: Merger[tuple[str, Any, Headers, Chunk]] = Merger((keyed, src) for keyed in every for src in every)
 
     @property
     def held(self) -> int:
@@ -82,13 +82,16 @@ class Score:
             reached, src, off, *_ = content[1]
             chunk.waiting += 1
             chunk.lookups += 1
-            self._merger.push((content[0], src), (reached, src, off), (record.key.decode(), content, chunk))
-        for place, (name, (_, (_, _, _, received, version), slim, features, anomalies), origin) in self._merger.ready():
+            self._merger.push(
+                (content[0], src), (reached, src, off), (record.key.decode(), content, enriched_by(record), chunk)
+            )
+        for place, (name, content, by, origin) in self._merger.ready():
+            _, (_, _, _, received, version), slim, features, anomalies = content
             origin.waiting -= 1
             self._changed.add(name)
             for alert in self._group(name, written).step(place, slim, features, anomalies, self._packs.rules(version)):
                 written.alerts.append((alert, received))
-                written.out.append(alert_out(alert, self.partitions, received))
+                written.out.append(alert_out(alert, self.partitions, received, by))
         return written
 
     def _group(self, name: str, written: Written) -> Group:

@@ -61,12 +61,12 @@ class Table:
         """Put the values and return the changelog's records of it; ``position`` is the offset of the chunk's last record."""
         out = []
         topic, partition, seal = self.topic, self.partition, self._seal
-        signs, positions = seal.signs, self._positions
+        signs, head = seal.signs, seal.head(position)
         for key, value in changes:
             self._put(key, value)
-            # Higher when somebody who was taken for dead came further, and the value was made of that.
-            at = positions[key] = max(position, positions.get(key, -1))
-            raw = seal.close((topic, partition, key), at, value) if signs else seal.head(at) + value
+            # Also when somebody who was taken for dead came further: what this worker has committed goes no further than this.
+            self._positions[key] = position
+            raw = seal.close((topic, partition, key), position, value) if signs else head + value
             out.append(Out(topic, partition, key.encode(), raw, timestamp))
         return out
 
@@ -90,8 +90,8 @@ class Table:
         out = []
         for key in keys:
             self._drop(key)
-            at = self._positions[key] = max(position, self._positions.get(key, -1))
-            mark = self._seal.close((self.topic, self.partition, key), at, b"")
+            self._positions[key] = position
+            mark = self._seal.close((self.topic, self.partition, key), position, b"")
             out.append(Out(self.topic, self.partition, key.encode(), None, timestamp, ((_MARK, mark),)))
         return out
 

@@ -36,6 +36,10 @@ TICK: Final = b"tick"
 SWITCH: Final = b"rules"
 #: The key of a canary, and of its answer from the stage before.
 CANARY: Final = b"canary"
+#: Headers of lookups and alerts: the position in ``lookup.reference.v1`` (the offset after the last record that was taken in) by
+#: which the lookup was enriched, and by which whoever detects decided on the alert.
+ENRICHED_BY: Final = "reference"
+DECIDED_BY: Final = "reference.decided"
 _DAY_MS: Final = 24 * 3600 * 1000
 _LARGE_BYTES: Final = 4 * 1024 * 1024
 #: How long a new topic may take until Kafka's brokers know it, in seconds.

@@ -100,8 +100,8 @@ class Worker:
         """``None`` when the worker does its work, else why not."""
         if not self.ready:
             return "starting: reading the reference data"
-        if (seconds := self.progress.refused_for()) is not None:
-            return f"Kafka has not taken a write for {seconds:.0f} s"
+        if (seconds := self.progress.without_kafka()) is not None:
+            return f"Kafka does not answer, or takes no writes, for {seconds:.0f} s"
         if self.app.rebalancing:
             return "partitions are being assigned"
         if (seconds := self.progress.stalled()) > self.settings.stall_after:
@@ -120,9 +120,9 @@ class Worker:
         collect_seldom()
         self._writer = BatchWriter(self.settings.bootstrap)
         await self._writer.start()
-        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics)
+        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics, self.app.depends_on, self.progress.heard)
         await self._feed.start()
-        self._packs = PackFeed(self.settings.bootstrap, self._load_pack)
+        self._packs = PackFeed(self.settings.bootstrap, self._load_pack, self.app.depends_on)
         await self._packs.start()
         self._deployment = Deployment(
             self.settings, self.metrics, self._packs, self._feed.reference, partial(self._write, "intake")
@@ -226,8 +226,8 @@ class Worker:
 
     async def _new_detect(self, partition: int) -> tuple[Detect, list[Chunk]]:
         table = await self._load("detect", topics.DETECT_STATE, partition)
-        version, forget_ms = self._packs.current or "", self.settings.forget_ms
-        return Detect(partition, self.partitions, table, self._detector_of, version, forget_ms), []
+        made = (self._detector_of, self._packs.current or "", self.settings.forget_ms)
+        return Detect(partition, self.partitions, table, *made, lambda: self._feed.reference.position), []
 
     async def _new_score(self, partition: int) -> tuple[Score, list[Chunk]]:
         table = await self._load("score", topics.SCORE_STATE, partition)
@@ -238,6 +238,7 @@ class Worker:
         intake = await self._intakes.of(partition, event.message.generation_id)
         for version in {version_in(record) for record in event.message.value if record.headers} - {None}:
             await self._until_known(str(version))
+        await self._feed.reached(intake.enriched_by)
         out, state = intake.process(event.message.value)
         _forget_records(event)
         await self._write("intake", out)

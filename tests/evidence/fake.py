@@ -152,6 +152,7 @@ def installation(days: int = 3, start_ms: int | None = None) -> FakeLog:
             b"actor/x",
             alerts.encode(alert),
             max(alert.ts, t0),
+            [(topics.ENRICHED_BY, b"%d" % len(records))],
         )
     assert [each.key for each in log.held[topics.RULES][0]][-1] == CURRENT
     return log

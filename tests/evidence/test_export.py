@@ -90,6 +90,9 @@ def test_everything_is_in_it_byte_for_byte(log: FakeLog, made: Path) -> None:
     ids = {orjson.loads(line.value.raw() or b"")["id"] for line in read_lines(made / "alerts.jsonl")}
     found = [orjson.loads(each.value or b"") for part in log.held[topics.ALERTS] for each in part]
     assert ids == {each["id"] for each in found if begin <= each["ts"] < end} != set()
+    for line in read_lines(made / "alerts.jsonl"):
+        record = log.held[topics.ALERTS][line.partition][line.offset]
+        assert [(key, value.raw()) for key, value in line.headers] == list(record.headers) != []
 
 
 def test_the_manifest_says_which_rules_counted_from_where(log: FakeLog, made: Path) -> None:

@@ -327,9 +327,14 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
     async def intake_of(*_: int) -> Intake:
         return stage
 
+    async def reached(position: int) -> bool:
+        done.append(f"reference {position}")
+        return True
+
     stage = intake()
+    stage._state.reference = 41
     shell = SimpleNamespace(
-        _intakes=SimpleNamespace(of=intake_of), _write=write, _write_state=written_to(write), _show_version=str, _moved=lambda *_: None, metrics=Metrics(), _quiet_since={},
+        _feed=SimpleNamespace(reached=reached), _intakes=SimpleNamespace(of=intake_of), _write=write, _write_state=written_to(write), _show_version=str, _moved=lambda *_: None, metrics=Metrics(), _quiet_since={},
         _told_idle={},
     )  # fmt: skip
     event = SimpleNamespace(
@@ -338,7 +343,7 @@ def test_the_worker_writes_the_state_after_the_output_and_acknowledges_last() ->
     )
     event.message.value[0].headers = ()
     asyncio.run(Worker._intake(shell, event))  # type: ignore[arg-type]
-    assert done == [KEYED, "state", "ack"]
+    assert done == ["reference 41", KEYED, "state", "ack"]
     assert stage.table.synced == 1, "what Kafka has of the state is in the table"
 
 
@@ -473,6 +478,7 @@ def keyed(lookup_id: str, offset: int) -> Any:
         value=orjson.dumps({**value, "actor.id": "o-1", "@": (NOW, 0, offset, NOW, "")}),
         offset=offset,
         timestamp=NOW,
+        headers=(),
     )
 
 
@@ -489,7 +495,7 @@ def test_features_of_another_version_are_counted_and_stop_nothing() -> None:
 
     def vector(offset: int, size: int) -> Any:
         value = orjson.dumps((0, (NOW, 0, offset, NOW, ""), slim, [0.1] * size, []))
-        return SimpleNamespace(key=b"officers", value=value, offset=offset, timestamp=NOW)
+        return SimpleNamespace(key=b"officers", value=value, offset=offset, timestamp=NOW, headers=())
 
     stage, chunk = Score(1, Table("state", 0), 0.99, Pinned(RuleSet())), Chunk(None)
     written = stage.process([vector(0, len(MODEL_FEATURES) - 1), vector(1, len(MODEL_FEATURES))], chunk)

@@ -87,15 +87,31 @@ def test_partitions_that_have_gone_are_no_reason(clock: Clock) -> None:
 def test_when_kafka_takes_no_writes_the_worker_waits_for_it(clock: Clock) -> None:
     made = Progress(Metrics())
     moved(made, FIRST, 9, 20)
-    assert made.refused_for() is None
+    assert made.without_kafka() is None
     made.refused()
     clock.now += 30
     made.refused()
-    assert made.refused_for() == 30
+    assert made.without_kafka() == 30
     assert made.stalled() == 0
     made.wrote()
-    assert made.refused_for() is None
+    assert made.without_kafka() is None
     assert made.stalled() == 30
+
+
+def test_when_kafka_does_not_answer_the_worker_says_so_though_there_is_nothing_to_write(clock: Clock) -> None:
+    made = Progress(Metrics())
+    moved(made, FIRST, 9, 20)
+    made.heard(True)
+    assert made.without_kafka() is None
+    made.heard(False)
+    clock.now += 30
+    made.heard(False)
+    assert made.without_kafka() == 30
+    assert made.stalled() == 0, "starting anew would not help"
+    made.refused()
+    clock.now += 5
+    made.heard(True)
+    assert made.without_kafka() == 5, "it answers, but takes no writes"
 
 
 def test_the_mark_of_a_transaction_is_nothing_to_read(clock: Clock) -> None:

@@ -46,6 +46,18 @@ def read(settings: Settings, topic: str, partition: int) -> list[Any]:
 
 def lag(settings: Settings) -> dict[tuple[str, int], int] | None:
     """How many messages each partition has that are not committed as done; ``None`` when Kafka does not say."""
+    found = _standing(settings)
+    return None if found is None else {place: end - done for place, (end, done) in found.items()}
+
+
+def done(settings: Settings) -> int | None:
+    """How many messages of all partitions are committed as done; ``None`` when Kafka does not say."""
+    found = _standing(settings)
+    return None if found is None else sum(done for _, done in found.values())
+
+
+def _standing(settings: Settings) -> dict[tuple[str, int], tuple[int, int]] | None:
+    """The end of each partition, and how far it is committed."""
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=settings.bootstrap, group_id=settings.group, enable_auto_commit=False
@@ -55,7 +67,7 @@ def lag(settings: Settings) -> dict[tuple[str, int], int] | None:
     try:
         parts = [TopicPartition(topic, number) for topic in _STAGES for number in range(settings.partitions)]
         ends = consumer.end_offsets(parts)
-        return {(part.topic, part.partition): ends[part] - (consumer.committed(part) or 0) for part in parts}
+        return {(part.topic, part.partition): (ends[part], consumer.committed(part) or 0) for part in parts}
     except (KafkaError, OSError):
         return None
     finally:

@@ -17,6 +17,8 @@ import psutil
 from monitor import local_kafka
 from monitor.commands.run import ensure_topics, spawn_worker, stop_workers
 from monitor.settings import ENV_PREFIX, Settings
+from tests.torture.disk import Disk
+from tests.torture.link import Link
 
 FEWEST, MOST = 2, 3
 _STOP_WITHIN = 30.0
@@ -33,12 +35,19 @@ def _shifted():
         return _now()
 time.time = _shifted
 """
+#: Longer than a session: by then somebody else has taken over what a killed worker had.
+_FULL_FOR = 15.0
 #: Below the ports that clients are given: one that looks for a dead broker must not get the broker's port for itself.
 _PORTS = range(19092, 19292)
 
 
-def _free_port() -> int:
-    for port in _PORTS:
+def free_port(taken: tuple[int, ...] = ()) -> int:
+    """A port that nobody has, nor any client may be given. Raises ``OSError``."""
+    # Not all from the first one on: a broker that is away for a while must find its port free when it comes back.
+    first = os.getpid() % len(_PORTS)
+    for port in (*_PORTS[first:], *_PORTS[:first]):
+        if port in taken:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -54,6 +63,8 @@ class Fleet:
 
     Every fault is a method named in :attr:`faults`; it returns what it did, in words. ``rule_folders`` are deployed in turn.
     ``ended`` counts workers that ended although nobody ended them: like `monitor up`, :meth:`mend` starts them again.
+    Workers speak with the broker through a :class:`Link`, the rest directly. Two workers in three keep state in RocksDB, on a small
+    :class:`Disk`, the others in memory.
     """
 
     def __init__(self, folder: Path, settings: Settings, rule_folders: list[Path], rng: Random) -> None:
@@ -64,8 +75,14 @@ class Fleet:
         self._started = 0
         self.ended = 0
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._port = _free_port()
-        self._kafka = local_kafka.start(folder / "kafka", port=self._port)
+        self._port = free_port()
+        before = free_port((self._port,))
+        behind = free_port((self._port, before))
+        self._relay = before, behind
+        self.link = Link(*self._relay)
+        self._kafka = self._start_broker()
+        self._disk = Disk(folder / "disk")
+        self._on_disk: set[int] = set()
         self.settings = settings.model_copy(update={"bootstrap": self._kafka.bootstrap, "metrics_port": 0})
         self.faults: dict[str, Callable[[], str]] = {
             "kill": self.kill,
@@ -75,8 +92,13 @@ class Fleet:
             "broker": self.restart_broker,
             "deploy": self.deploy,
             "slow": self.slow_broker,
+            "line": self.slow_line,
+            "cut": self.cut_line,
+            "disk": self.fill_disk,
             "clock": self.turn_clock,
         }
+        #: The names of the faults to come, each as often as it is to come in a round.
+        self.draw = list(self.faults)
         self._clocks = folder / "clocks"
         self._clocks.mkdir(parents=True)
         (self._clocks / "sitecustomize.py").write_text(_CLOCK)
@@ -89,6 +111,8 @@ class Fleet:
             worker.send_signal(signal.SIGCONT)
         stop_workers(self.workers)
         self._kafka.stop()
+        self.link.stop()
+        self._disk.unmount()
 
     def begin(self) -> None:
         """Create the topics."""
@@ -99,7 +123,17 @@ class Fleet:
         self._started += 1
         # A Python that finds this module in its path runs it at its start.
         more = {"PYTHONPATH": str(self._clocks), "TORTURE_CLOCK": str(self._clocks / "offset")}
-        self.workers.append(spawn_worker(self.settings, self.folder / f"worker-{self._started}.log", more))
+        on_disk = self._started % 3 != 0
+        wanted = {
+            "bootstrap": f"127.0.0.1:{self.link.port}",
+            "store": "rocksdb" if on_disk else "memory",
+            "state_dir": self._disk.folder / "state",
+        }
+        settings = self.settings.model_copy(update=wanted)
+        worker = spawn_worker(settings, self.folder / f"worker-{self._started}.log", more)
+        self.workers.append(worker)
+        if on_disk:
+            self._on_disk.add(worker.pid)
 
     def mend(self) -> list[str]:
         """Start again what ended by itself; say of each what it was."""
@@ -147,8 +181,57 @@ class Fleet:
         self._kafka.kill()
         seconds = self._rng.uniform(0.0, 2.0)
         time.sleep(seconds)
-        self._kafka = local_kafka.start(self.folder / "kafka", port=self._port)
+        self._kafka = self._start_broker()
         return f"kill -9 of the broker, down for {seconds:.1f} s and its start"
+
+    def _start_broker(self) -> local_kafka.LocalKafka:
+        return local_kafka.start(self.folder / "kafka", port=self._port, relay=self._relay)
+
+    def slow_line(self) -> str:
+        """Everything between workers and broker takes its time, on a thin line, for longer than a session."""
+        self.link.delay = self._rng.uniform(0.05, 0.4)
+        self.link.rate = self._rng.uniform(100_000, 1_000_000)
+        seconds = self.settings.session_timeout + self._rng.uniform(0.0, 6.0)
+        said = f"line of {self.link.rate / 1000:.0f} kB/s with {self.link.delay:.2f} s each way, for {seconds:.1f} s"
+        time.sleep(seconds)
+        self.mend_line()
+        return said
+
+    def mend_line(self) -> None:
+        """The line is as fast as the machine."""
+        self.link.delay, self.link.rate = 0.0, None
+
+    def cut_line(self) -> str:
+        """All connections of the workers end at once, whatever was on its way."""
+        return f"{self.link.cut()} connections cut"
+
+    def fill_disk(self) -> str:
+        """The disk of the state is full for some seconds, and a worker is killed meanwhile: whoever takes its partitions over, or
+        writes much, ends. Then the disk is empty again."""
+        victim = self._take()
+        if all(worker.pid not in self._on_disk for worker in self.workers):
+            self._started += self._started % 3 == 2
+            self.add()
+        using = [worker for worker in self.workers if worker.pid in self._on_disk]
+        pids = [worker.pid for worker in using]
+        free = self._disk.free()
+        self._disk.fill(pids)
+        try:
+            began = time.monotonic()
+            victim.kill()
+            victim.wait()
+            self.add()
+            while time.monotonic() < began + _FULL_FOR and any(worker.poll() is None for worker in using):
+                time.sleep(0.1)
+            seconds = time.monotonic() - began
+        finally:
+            self._disk.empty(pids)
+        ended = sum(worker.poll() is not None for worker in using)
+        how = f"{free / 1e6:.0f} MB filled" if self._disk.is_mounted else "files may not grow"
+        return (
+            f"disk of the state full ({how}) for {seconds:.1f} s, kill -9 of worker {victim.pid}: "
+            f"{ended} of {len(using)} workers that use it ended"
+        )
 
     def slow_broker(self) -> str:
         """SIGSTOP and SIGCONT of the broker, a few times: it answers, but late."""

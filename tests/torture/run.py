@@ -16,7 +16,7 @@ from monitor.rules import RuleSet, load_texts
 from monitor.settings import Settings, pack_dir
 from monitor.stream.folder import RuleFolder
 from tests.torture.compare import differences
-from tests.torture.evidence import Ticks, expect, lag, observe
+from tests.torture.evidence import Ticks, done, expect, lag, observe
 from tests.torture.fleet import FEWEST, Fleet
 from tests.torture.traffic import RATE, Feeder, Traffic, make_traffic
 
@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 IDLE_AFTER, IDLE_AFTER_ALL = 600.0, 5.0
 #: A model that alerts often enough for a short run to have its alerts in it.
 QUANTILE = 0.98
-_BEGIN_WITHIN, _MOVE_WITHIN, _SETTLE_WITHIN = 90.0, 90.0, 180.0
+_BEGIN_WITHIN, _MOVE_WITHIN, _SETTLE_WITHIN = 240.0, 240.0, 240.0
 _LOOK_EVERY = 0.5
 
 JOINED = """
@@ -82,14 +82,21 @@ class Report:
         )
 
 
-def torture(seed: int, minutes: float, folder: Path, say: Say = print, only: Collection[str] | None = None) -> Report:
+def torture(
+    seed: int,
+    minutes: float,
+    folder: Path,
+    say: Say = print,
+    only: Collection[str] | None = None,
+    rate: int = RATE,
+) -> Report:
     """Run the service under faults drawn from ``seed`` for ``minutes`` of traffic and compare. Raises :class:`Broken`.
 
-    ``only`` names the faults to draw from (:attr:`Fleet.faults`); without it all are.
+    ``only`` names the faults to draw from (:attr:`Fleet.faults`), one that is to come more often several times; without it all are. ``rate`` is messages a second.
     """
     rng = Random(seed)
-    traffic = make_traffic(rng, minutes)
-    rule_folders = _rule_folders(folder)
+    traffic = make_traffic(rng, minutes, rate)
+    rule_folders = rule_folders_in(folder)
     lists = Reference(map(decode, traffic.reference)).lists
     loaded = [load_texts(RuleFolder(each).read(), lists).rules for each in rule_folders]
     settings = Settings(rules=rule_folders[0], quantile=QUANTILE, idle_after=IDLE_AFTER)
@@ -98,15 +105,15 @@ def torture(seed: int, minutes: float, folder: Path, say: Say = print, only: Col
         if only is not None:
             if unknown := sorted(set(only) - set(fleet.faults)):
                 raise Broken(f"no such faults: {', '.join(unknown)}; there are {', '.join(fleet.faults)}")
-            fleet.faults = {name: fleet.faults[name] for name in only}
+            fleet.draw = list(only)
         fleet.begin()
         send_reference(fleet.settings, traffic.reference)
-        _Run(fleet, traffic, rng, report, say).go()
+        _Run(fleet, traffic, rng, report, say, rate).go()
         _judge(fleet, traffic, loaded, report)
     return report
 
 
-def _rule_folders(folder: Path) -> list[Path]:
+def rule_folders_in(folder: Path) -> list[Path]:
     """The pack with a rule that joins actors, and the same with one rule more and one less."""
     first, second = folder / "rules-1", folder / "rules-2"
     for each in (first, second):
@@ -118,9 +125,10 @@ def _rule_folders(folder: Path) -> list[Path]:
 
 
 class _Run:
-    def __init__(self, fleet: Fleet, traffic: Traffic, rng: Random, report: Report, say: Say) -> None:
+    def __init__(self, fleet: Fleet, traffic: Traffic, rng: Random, report: Report, say: Say, rate: int) -> None:
         self._fleet, self._rng, self._report, self._say = fleet, rng, report, say
-        self._feeder = Feeder(fleet.settings, traffic.messages)
+        self._feeder = Feeder(fleet.settings, traffic.messages, rate)
+        self._rate = rate
         self._began = time.monotonic()
 
     def go(self) -> None:
@@ -131,7 +139,7 @@ class _Run:
         # Which rules count for a partition is settled by the first chunk of it; until then nothing may be deployed.
         self._until(self._all_begun, _BEGIN_WITHIN, "every partition to be begun")
         while self._feeder.is_alive():
-            for name in self._rng.sample(sorted(self._fleet.faults), len(self._fleet.faults)):
+            for name in self._rng.sample(sorted(self._fleet.draw), len(self._fleet.draw)):
                 if not self._feeder.is_alive():
                     break
                 self._inject(name)
@@ -139,6 +147,7 @@ class _Run:
             raise Broken(f"the producer gave up: {type(self._feeder.trouble).__name__}: {self._feeder.trouble}")
         self._note("traffic and faults end")
         self._fleet.mend_clock()
+        self._fleet.mend_line()
         self._settle()
 
     def _inject(self, name: str) -> None:
@@ -171,15 +180,17 @@ class _Run:
         self._report.ended = self._fleet.ended
 
     def _until(self, condition: Callable[[], bool], seconds: float, what: str) -> bool:
-        """Wait for it; a deadline that passes is a difference, since then the service hangs."""
-        deadline = time.monotonic() + seconds
+        """Wait for it. When nothing is done for so many seconds it is a difference, since then the service hangs."""
+        deadline, most = time.monotonic() + seconds, -1
         while time.monotonic() < deadline:
             self._mend()
             if condition():
                 return True
+            if (so_far := done(self._fleet.settings)) is not None and so_far > most:
+                deadline, most = time.monotonic() + seconds, so_far
             time.sleep(_LOOK_EVERY)
         left = {f"{topic}/{part}": count for (topic, part), count in (lag(self._fleet.settings) or {}).items() if count}
-        self._report.differences.append(f"hangs: waited {seconds:.0f} s for {what}; lag {left}")
+        self._report.differences.append(f"hangs: nothing done for {seconds:.0f} s, waiting for {what}; lag {left}")
         self._note(self._report.differences[-1])
         return False
 
@@ -193,7 +204,7 @@ class _Run:
         if behind is None:
             return False
         # Some five seconds of traffic.
-        most = 5 * RATE / self._fleet.settings.partitions
+        most = 5 * self._rate / self._fleet.settings.partitions
         return all(count < most for (topic, _), count in behind.items() if topic.startswith("lookup.events"))
 
     def _is_done(self) -> bool:

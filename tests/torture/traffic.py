@@ -20,7 +20,8 @@ from monitor.simulate import simulate
 from monitor.stream.batches import BatchWriter, Out
 from tests.samples import BAD
 
-RATE = 500  # messages a second
+#: Messages a second, if nothing else is asked for.
+RATE = 500
 _PER_ACTOR_DAY, _DAYS, _FEWEST_ACTORS = 20, 7, 20
 #: Always the same days, so that a seed gives the same bytes whenever it is run.
 _START = datetime(2025, 1, 6, tzinfo=UTC)
@@ -28,7 +29,7 @@ _AGAIN, _POISON = 0.01, 0.005
 _LOOK_BACK = 300
 _TICK = 0.2
 #: A producer that Kafka has not answered for so long has met something worse than a restart of the broker.
-_GIVE_UP = 120.0
+GIVE_UP = 120.0
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Traffic:
     poison: frozenset[bytes | None]
 
 
-def make_traffic(rng: Random, minutes: float) -> Traffic:
-    """Traffic for so many minutes at :data:`RATE`; the same draws give the same bytes."""
-    count = max(1, int(minutes * 60 * RATE))
+def make_traffic(rng: Random, minutes: float, rate: int = RATE) -> Traffic:
+    """Traffic for so many minutes at ``rate`` messages a second; the same draws give the same bytes."""
+    count = max(1, int(minutes * 60 * rate))
     actors = max(_FEWEST_ACTORS, count // (_PER_ACTOR_DAY * _DAYS))
     force = simulate(ForceSettings(seed=rng.randrange(2**31), days=_DAYS, actors=actors, start=_START))
     messages: list[bytes | None] = []
@@ -78,14 +79,18 @@ class Feeder(threading.Thread):
     """Sends the messages at their pace, through whatever happens to the broker.
 
     A part that Kafka did not acknowledge is sent again, so some of it may be in the log twice; hence whoever compares must
-    read the log. ``trouble`` is why it ended early, if it did.
+    read the log. ``give_up`` is for how many seconds one part is tried; ``trouble`` is why it ended early, if it did.
     """
 
-    def __init__(self, settings: Settings, messages: list[bytes | None]) -> None:
+    def __init__(
+        self, settings: Settings, messages: list[bytes | None], rate: int = RATE, give_up: float = GIVE_UP
+    ) -> None:
         super().__init__(daemon=True, name="feeder")
         self.trouble: BaseException | None = None
         self._settings = settings
         self._messages = messages
+        self._rate = rate
+        self._give_up = give_up
 
     def run(self) -> None:
         """Send everything."""
@@ -98,11 +103,11 @@ class Feeder(threading.Thread):
         writer = BatchWriter(self._settings.bootstrap)
         await writer.start()
         try:
-            began, size = time.monotonic(), int(RATE * _TICK)
+            began, size = time.monotonic(), max(1, int(self._rate * _TICK))
             for number, at in enumerate(range(0, len(self._messages), size)):
                 await asyncio.sleep(max(0.0, began + number * _TICK - time.monotonic()))
                 part = [self._out(at + n, raw) for n, raw in enumerate(self._messages[at : at + size])]
-                await _write(writer, part)
+                await _write(writer, part, self._give_up)
         finally:
             await writer.stop()
 
@@ -111,8 +116,8 @@ class Feeder(threading.Thread):
         return event_out(raw, self._settings.partitions, number)  # type: ignore[arg-type]  # a tombstone is poison too
 
 
-async def _write(writer: BatchWriter, part: list[Out]) -> None:
-    deadline = time.monotonic() + _GIVE_UP
+async def _write(writer: BatchWriter, part: list[Out], give_up: float) -> None:
+    deadline = time.monotonic() + give_up
     while True:
         try:
             return await writer.write(part)
