@@ -63,7 +63,7 @@ class Priority(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, array_like=True):
     """What is saved beside the priorities: the next offset of verdicts, and of each partition of alerts; what was learned."""
 
-    version: int = STATE_VERSION
+    version: int
     position: int = 0
     alerts: dict[int, int] = {}
     ranker: bytes = b""
@@ -86,7 +86,7 @@ def decode(raw: bytes) -> Priority:
 def load_state(raw: bytes | None) -> State:
     """The state of :meth:`Desk.save`. Raises :class:`monitor.feedback.ranker.BadState`."""
     if raw is None:
-        return State()
+        return State(STATE_VERSION)
     try:
         state = msgspec.msgpack.decode(raw, type=State)
     except msgspec.MsgspecError as error:

@@ -74,7 +74,9 @@ def decode(raw: bytes | None) -> Disposition:
         found = msgspec.convert(_parse(raw), Disposition)
     except msgspec.ValidationError as error:
         missing = str(error).startswith("Object missing required field")
-        raise BadDisposition("missing-field" if missing else "wrong-field", str(error)) from None
+        # What is at fault is named by its place alone: it may be somebody's name.
+        detail = str(error) if missing else f"not as the schema wants it: {str(error).rpartition('at ')[2]}"
+        raise BadDisposition("missing-field" if missing else "wrong-field", detail) from None
     if (found.alert is None) == (found.lookup is None):
         raise BadDisposition("missing-field", "a disposition names an alert or a lookup, one of the two")
     try:

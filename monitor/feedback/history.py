@@ -78,7 +78,7 @@ def measure(alert: Alert, before: History) -> tuple[dict[str, float], History]:
         "rules": math.log1p(len(before.rules)) / 2,
         "new": float(mark not in before.rules),
     }
-    rules = [rule for rule in before.rules if rule != mark][1 - _MAX_RULES :] + [mark]
+    rules = [*[rule for rule in before.rules if rule != mark][1 - _MAX_RULES :], mark]
     after = History(max(before.last, alert.ts), recent + 1, loud + (alert.rule.level in _LOUD), rules)
     # In the order in which they are kept, so that sums over them come out the same.
     return {name: round(features[name], 6) for name in sorted(features)}, after

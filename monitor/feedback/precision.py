@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from monitor.alerts import Alert
-from monitor.feedback.desk import Desk, Priority, State
+from monitor.feedback.desk import STATE_VERSION, Desk, Priority, State
 from monitor.feedback.disposition import Disposition
 from monitor.review import Sampler
 
@@ -54,7 +54,7 @@ Case = tuple[Alert, bool]
 def compare(cases: Sequence[Case], verdicts: int, a_day: int, sampler: Sampler) -> Comparison:
     """Let a desk give so many ``verdicts``, ``a_day`` of them a day, about alerts with their truth, then compare the orders."""
     rest = sorted(cases, key=lambda each: (each[0].ts, each[0].id))
-    desk, truth = Desk({}, sampler, State()), {alert.id: right for alert, right in rest}
+    desk, truth = Desk({}, sampler, State(STATE_VERSION)), {alert.id: right for alert, right in rest}
     waiting: dict[str, Priority] = {}
     ends, at = rest[0][0].ts if rest else 0, 0
     while desk.ranker.learned < verdicts and (at < len(rest) or waiting):
@@ -92,7 +92,7 @@ def _judge(desk: Desk, priority: Priority, is_misuse: bool) -> None:
 
 
 def _compared(desk: Desk, later: Sequence[Case], at: int, a_day: int) -> Comparison:
-    fresh = Desk({}, Sampler(0.0), State())
+    fresh = Desk({}, Sampler(0.0), State(STATE_VERSION))
     rows = []
     for offset, (alert, right) in enumerate(later, at):
         placed, begun = desk.take_alert(alert, 0, offset), fresh.take_alert(alert, 0, offset)
@@ -118,9 +118,7 @@ class _Row(NamedTuple):
     begun: float
 
 
-def _worked(
-    rows: Sequence[_Row], a_day: int, place: Callable[[_Row], float], sure: Callable[[_Row], float]
-) -> Work:
+def _worked(rows: Sequence[_Row], a_day: int, place: Callable[[_Row], float], sure: Callable[[_Row], float]) -> Work:
     """A desk that each day looks at the alerts on top by ``place``, no entity twice a day."""
     looked: list[_Row] = []
     waiting: list[_Row] = []
