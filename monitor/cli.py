@@ -51,7 +51,7 @@ reference_app = lazy_group(
     {"load": "monitor.commands.ingest:reference_load"}, "What is known about actors, subjects and cases."
 )
 report_app = lazy_group(
-    {"precision": "monitor.commands.feedback:precision"},
+    {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},
     "Reports: how good the queue gets by what the desk says, and whom alerts fall upon.",
 )
 rules_app = lazy_group(

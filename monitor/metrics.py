@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from monitor.canary import STAGES as CANARY_STAGES
 from monitor.events import REASONS
+from monitor.fairness.counts import DIMENSIONS
 from monitor.feedback.disposition import REASONS as BAD_DISPOSITIONS
 from monitor.feedback.disposition import VERDICTS
 from monitor.rules.model import LEVELS
@@ -187,3 +188,21 @@ class RankMetrics:
             self.refused.labels(reason)
         for of in ("ranker", "level"):
             self.brier.labels(of)
+
+
+class FairnessMetrics:
+    """The metrics of ``monitor report fairness``, of one run."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        name, of = "lookup_monitor_fairness_", ["dimension"]
+        self.disparities = Gauge(
+            name + "disparities", "Groups that alerts fall upon unevenly", of, registry=self.registry
+        )
+        self.shifts = Gauge(
+            name + "shifts", "Groups whose alerts other rules or another model shift", of, registry=self.registry
+        )
+        self.run = Gauge(name + "last_run_timestamp_seconds", "When it was last looked", registry=self.registry)
+        for dimension in DIMENSIONS:
+            self.disparities.labels(dimension)
+            self.shifts.labels(dimension)
