@@ -2,7 +2,7 @@
 
 Who alerts fall upon often has more of them, so alerts are not independent: what is independent are actors. Every test is a score
 test whose variance is Poisson's times how much actors stray from it (quasi-likelihood: R. W. M. Wedderburn, Biometrika 61, 1974),
-all of them as if they had one rate, and the probabilities of all groups are adjusted for being many. A group of few is pooled with the others of few, as its figures would
+all of them as if they had one rate, or, where that is more, by how they differ within each group; and the probabilities of all groups are adjusted for being many. A group of few is pooled with the others of few, as its figures would
 be those of persons.
 """
 
@@ -146,7 +146,21 @@ def _compare(own: Mapping[str, Cell], rest: Mapping[str, Cell], count: Measure, 
         return Test(None, None)
     ratio = mine * theirs_per / (per * theirs) if theirs else inf
     strays = max(1.0, _dispersion(_joined(own, rest), count, exposure))
-    return Test(ratio, _p(mine - share * every, strays * every * share * (1 - share), len(own) + len(rest)))
+    variance = max(strays * every * share * (1 - share), _between(own, rest, count, exposure, share))
+    return Test(ratio, _p(mine - share * every, variance, len(own) + len(rest)))
+
+
+def _between(
+    own: Mapping[str, Cell], rest: Mapping[str, Cell], count: Measure, exposure: Measure, share: float
+) -> float:
+    """The variance of a group's excess by how its own actors differ from one another, and the others from one another: one actor
+    with very many alerts makes no unit uneven (the sandwich: P. J. Huber, 1967)."""
+    parts: dict[str, float] = {}
+    for cells, weight in ((own, 1 - share), (rest, -share)):
+        rate = _sum(cells, count) / max(1.0, _sum(cells, exposure))
+        for actor, cell in cells.items():
+            parts[actor] = parts.get(actor, 0.0) + weight * (count(cell) - rate * exposure(cell))
+    return sum(part * part for part in parts.values())
 
 
 def _compare_change(group: Group, old: Cells, new: Cells) -> Test:
@@ -162,7 +176,8 @@ def _compare_change(group: Group, old: Cells, new: Cells) -> Test:
     share = both / (both + rest_both)
     every = after + rest_after
     strays = _dispersion(_joined(own, rest), _confirmed, _judged)
-    return Test(ratio, _p(after - share * every, strays * every * share * (1 - share), len(own) + len(rest)))
+    variance = max(strays * every * share * (1 - share), _between(own, rest, _confirmed, _judged, share))
+    return Test(ratio, _p(after - share * every, variance, len(own) + len(rest)))
 
 
 def _changes(before: Mapping[str, Cell], after: Mapping[str, Cell]) -> dict[str, Cell]:
