@@ -114,3 +114,36 @@ def test_a_verdict_by_hand_and_what_is_refused(service: Service) -> None:
     assert again.returncode == 0, again.stderr
     wait_for(lambda: value_of(port, "lookup_monitor_rank_learned") == 2, 20, "the verdict to be learned")
     assert orjson.loads(service.read(DISPOSITIONS, 1)[-1].value)["verdict"] == "benign"  # type: ignore[attr-defined]
+
+
+def test_fairness_from_kafka_is_as_from_files_and_a_sample_goes_to_review(service: Service) -> None:
+    from monitor.commands.ingest import send_events
+    from monitor.review import Sampler as Reviews
+    from monitor.stream.topics import EVENTS, REVIEW
+    from tests.fairness.made import biased
+
+    service.settings = service.settings.model_copy(update={"review_rate": 0.05})
+    raws, raised = biased(3, 2.5, actors=120)
+    files = {"events": raws, "reference": [], "alerts": [alerts.encode(each) for each in raised]}
+    for name, lines in files.items():
+        (service.folder / f"{name}.jsonl").write_bytes(b"\n".join(lines))
+    said = [verdict(each, "true-misuse") for each in raised[::3]]
+    (service.folder / "said.jsonl").write_bytes(b"\n".join(map(encode_disposition, said)))
+    sent(service, ALERTS, [(number % 4, each) for number, each in enumerate(files["alerts"])])
+    sent(service, DISPOSITIONS, [(0, encode_disposition(each)) for each in said])
+    send_events(service.settings, raws)
+    of_files = service.monitor(
+        "report", "fairness", "--format", "json", "--dispositions", str(service.folder / "said.jsonl"),
+        *(f"--{name}={service.folder / name}.jsonl" for name in files),
+    )  # fmt: skip
+    of_kafka = service.monitor(
+        "report", "fairness", "--format", "json", "--from", "2026-08-30T00:00:00Z", "--to", "2026-10-30T00:00:00Z"
+    )
+    assert of_kafka.stdout == of_files.stdout
+    assert (of_files.returncode, of_kafka.returncode) == (1, 1), of_kafka.stderr
+
+    service.start_worker(port := free_port())
+    expected = {name for raw in raws if Reviews(0.05).takes(name := f"bvi/{orjson.loads(raw)['id']}")}
+    wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness")
+    wait_for(lambda: {each.key.decode() for each in service.read(REVIEW)} == expected, 60, "the sample")  # type: ignore[attr-defined]
+    assert sum(service.ends(EVENTS)) >= len(raws)
