@@ -27,6 +27,7 @@ COMMANDS = {
     "schema": "monitor.commands.data:schema",
     "doctor": "monitor.commands.run:doctor",
     "report": "monitor.cli:report_app",
+    "model": "monitor.cli:model_app",
     "reference": "monitor.cli:reference_app",
     "rules": "monitor.cli:rules_app",
     "dlq": "monitor.commands.topics:dlq_app",
@@ -54,6 +55,7 @@ report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},
     "Reports: how good the queue gets by what the desk says, and whom alerts fall upon.",
 )
+model_app = lazy_group({"show": "monitor.commands.model:show"}, "The models: what they have learned.")
 rules_app = lazy_group(
     RULES,
     "Rules: check and test them, ask why they match, see what they find in a log.",

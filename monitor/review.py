@@ -42,4 +42,4 @@ def name_of(lookup: Mapping[str, Any]) -> str:
 
 def message(lookup: Mapping[str, Any]) -> bytes:
     """The message of ``lookup.review.v1``: the enriched lookup, its fields under their dotted names."""
-    return orjson.dumps({name: value for name, value in lookup.items() if name != "@"})
+    return orjson.dumps(dict(lookup))

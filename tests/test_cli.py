@@ -20,6 +20,7 @@ COMMANDS = [
     ["dispose"],
     ["report", "precision"],
     ["report", "fairness"],
+    ["model", "show"],
     ["simulate"],
     ["ingest"],
     ["backtest"],

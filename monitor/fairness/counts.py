@@ -70,13 +70,14 @@ class History:
         return ("unit", staff.unit or UNKNOWN), ("role", staff.fields.get("actor.role") or UNKNOWN)
 
     def count(self, alerts: Iterable[Alert], verdicts: Mapping[str, str]) -> Cells:
-        """The cells of every group that looked anything up. ``verdicts`` are the last ones, by alert.
+        """The cells of every group that looked anything up, the same in whatever order lookups and alerts came, to the last digit of
+        what is reckoned of them. ``verdicts`` are the last ones, by alert.
 
         An alert counts for each of its actors; by shift and site where the last of its lookups by that actor was made.
         """
         cells: Cells = {
-            group: {actor: Cell(lookups=n, weeks=len(self._weeks[group][actor])) for actor, n in actors.items()}
-            for group, actors in self._lookups.items()
+            group: {actor: Cell(actors[actor], len(self._weeks[group][actor])) for actor in sorted(actors)}
+            for group, actors in sorted(self._lookups.items())
         }
         of_actor: defaultdict[str, list[Group]] = defaultdict(list)
         for group, actors in cells.items():

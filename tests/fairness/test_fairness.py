@@ -171,7 +171,7 @@ def test_what_is_counted_where() -> None:
     raised = [
         alert("one", ["o-1"], ["e-1"]),
         alert("two", ["o-1"], ["e-1", "e-2"], T0 + 1),  # the same rule and week: the same episode
-        alert("three", ["o-1", "o-2"], ["e-3", "e-4"], T0 + 8 * DAY),
+        alert("three", ["o-1", "o-2"], ["e-1", "e-3", "e-4"], T0 + 8 * DAY),
         alert("nobody", ["o-9"], ["e-9"]),
     ]
     said = {"one": "benign", "two": "true-misuse", "three": "unsure"}
@@ -183,6 +183,15 @@ def test_what_is_counted_where() -> None:
     assert made["shift", "night"] == {"o-1": Cell(1, 1, 0)}
     assert made["site", "unknown"] == {"o-1": Cell(1, 1, 0)}
     assert made["role", "officer"]["o-1"].lookups == 3
+
+
+def test_the_order_of_lookups_and_alerts_changes_no_digit() -> None:
+    log, raised = biased(5, 1.5)
+    evidence = {event for each in raised for event in each.events}
+    rows = assess(history_of(log, evidence).count(raised, {}))
+    chance = random.Random(1)
+    again = assess(history_of(chance.sample(log, len(log)), evidence).count(chance.sample(raised, len(raised)), {}))
+    assert again == rows
 
 
 def test_the_unit_is_the_references_not_the_query_systems() -> None:
