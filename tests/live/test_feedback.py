@@ -88,6 +88,17 @@ def test_the_ranker_is_killed_again_and_again_and_learns_everything_once(service
     assert not [name for name in ("o-1", "desk-1") if name in logged], "a log line names somebody"
 
 
+def test_a_verdict_that_is_read_before_its_alert_waits_for_it(service: Service) -> None:
+    """Five thousand alerts take several fetches; the verdict on the last of them comes with the first."""
+    many = [alert(f"many-{number}", actor=f"o-{number}") for number in range(5_000)]
+    sent(service, ALERTS, [(3, alerts.encode(each)) for each in many])
+    sent(service, DISPOSITIONS, [(0, encode_disposition(verdict(many[-1])))])
+    service.start("rank", port := free_port())
+    wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness")
+    wait_for(lambda: value_of(port, "lookup_monitor_rank_learned") == 1 or service.read(DISPOSITIONS_DLQ, 1), 60, "it")
+    assert service.read(DISPOSITIONS_DLQ, 1) == []
+
+
 def test_a_verdict_by_hand_and_what_is_refused(service: Service) -> None:
     one = alert("one")
     service.start("rank", port := free_port())
