@@ -15,6 +15,8 @@ COMMANDS = {
     "worker": "monitor.commands.run:worker",
     "canary": "monitor.commands.canary:canary",
     "watch": "monitor.commands.watch:watch",
+    "rank": "monitor.commands.feedback:rank",
+    "dispose": "monitor.commands.feedback:dispose",
     "simulate": "monitor.commands.data:simulate",
     "ingest": "monitor.commands.ingest:ingest",
     "backtest": "monitor.commands.data:backtest",
@@ -24,6 +26,8 @@ COMMANDS = {
     "topics": "monitor.commands.topics:topics",
     "schema": "monitor.commands.data:schema",
     "doctor": "monitor.commands.run:doctor",
+    "report": "monitor.cli:report_app",
+    "model": "monitor.cli:model_app",
     "reference": "monitor.cli:reference_app",
     "rules": "monitor.cli:rules_app",
     "dlq": "monitor.commands.topics:dlq_app",
@@ -47,6 +51,11 @@ app = lazy_group(COMMANDS, str(__doc__))
 reference_app = lazy_group(
     {"load": "monitor.commands.ingest:reference_load"}, "What is known about actors, subjects and cases."
 )
+report_app = lazy_group(
+    {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},
+    "Reports: how good the queue gets by what the desk says, and whom alerts fall upon.",
+)
+model_app = lazy_group({"show": "monitor.commands.model:show"}, "The models: what they have learned.")
 rules_app = lazy_group(
     RULES,
     "Rules: check and test them, ask why they match, see what they find in a log.",

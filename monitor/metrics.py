@@ -9,6 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from monitor.canary import STAGES as CANARY_STAGES
 from monitor.events import REASONS
+from monitor.fairness.counts import DIMENSIONS
+from monitor.feedback.disposition import REASONS as BAD_DISPOSITIONS
+from monitor.feedback.disposition import VERDICTS
 from monitor.rules.model import LEVELS
 
 FATES: Final = ("counted", "late", "duplicate", "repeated", "refused")
@@ -167,3 +170,52 @@ class WatchMetrics:
         self.progress = Gauge(
             name + "last_progress_timestamp_seconds", "When the watch last heard of any source", registry=self.registry
         )
+
+
+class RankMetrics:
+    """The metrics of ``monitor rank``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        name = "lookup_monitor_rank_"
+        self.dispositions = Counter(name + "dispositions", "Verdicts taken in", ["verdict"], registry=self.registry)
+        self.refused = Counter(name + "refused", "Dispositions refused, by reason", ["reason"], registry=self.registry)
+        self.learned = Gauge(name + "learned", "Verdicts the ranker has learned", registry=self.registry)
+        self.brier = Gauge(
+            name + "brier",
+            "Fading mean squared error of the ranker, and of the rules' levels alone, on verdicts not yet learned",
+            ["of"],
+            registry=self.registry,
+        )
+        self.bad = Counter(
+            name + "state_refused", "Saved state or messages that could not be read", registry=self.registry
+        )
+        self.progress = Gauge(
+            name + "last_progress_timestamp_seconds",
+            "When the ranker last asked Kafka for alerts and got an answer",
+            registry=self.registry,
+        )
+        for verdict in VERDICTS:
+            self.dispositions.labels(verdict)
+        for reason in BAD_DISPOSITIONS:
+            self.refused.labels(reason)
+        for of in ("ranker", "level"):
+            self.brier.labels(of)
+
+
+class FairnessMetrics:
+    """The metrics of ``monitor report fairness``, of one run."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        name, of = "lookup_monitor_fairness_", ["dimension"]
+        self.disparities = Gauge(
+            name + "disparities", "Groups that alerts fall upon unevenly", of, registry=self.registry
+        )
+        self.shifts = Gauge(
+            name + "shifts", "Groups whose alerts other rules or another model shift", of, registry=self.registry
+        )
+        self.run = Gauge(name + "last_run_timestamp_seconds", "When it was last looked", registry=self.registry)
+        for dimension in DIMENSIONS:
+            self.disparities.labels(dimension)
+            self.shifts.labels(dimension)

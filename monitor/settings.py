@@ -67,6 +67,15 @@ class Settings(BaseSettings):
     registers: str = Field(
         "", description="registers watched one by one, comma-separated; none: the first 64 that come"
     )
+    rank_share: float = Field(
+        0.02, ge=0, le=0.5, description="share of alerts, drawn at random, that go to the top of the queue"
+    )
+    review_rate: float = Field(
+        0.0005, ge=0, le=1, description="share of all lookups, drawn at random, that go to review"
+    )
+    review_key_file: Path | None = Field(
+        None, description="file of the secret that both are drawn by; without it, who knows an id can tell"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @property

@@ -15,16 +15,22 @@ from rich.table import Table
 from monitor import alerts, event_schema, reference
 from monitor.backtest import Backtest
 from monitor.commands.common import fail, load_reference, load_rules, out, read_lines
+from monitor.feedback import disposition
 from monitor.recall import recall_by_typology
 from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import simulate as simulate_force
 from monitor.simulate import write as write_force
 
-SCHEMAS = {"event": event_schema.json_schema, "reference": reference.json_schema, "alert": alerts.json_schema}
+SCHEMAS = {
+    "event": event_schema.json_schema,
+    "reference": reference.json_schema,
+    "alert": alerts.json_schema,
+    "disposition": disposition.json_schema,
+}
 
 
-def schema(name: Annotated[str, typer.Argument(help="event, reference or alert")]) -> None:
+def schema(name: Annotated[str, typer.Argument(help="event, reference, alert or disposition")]) -> None:
     """Print the JSON Schema of a topic's messages."""
     if name not in SCHEMAS:
         raise fail(f"there is no schema {name!r}; there are {', '.join(SCHEMAS)}")

@@ -23,12 +23,13 @@ from monitor.stream import topics
 from monitor.stream.seal import BadKey
 
 #: What runs beside the workers, once each.
-OUTSIDE: Final = ["canary", "watch"]
+OUTSIDE: Final = ["canary", "watch", "rank"]
 
 
 def worker() -> None:
     """Run one worker; start as many as there are partitions, each on its own metrics port."""
     from monitor.stream.run import run_worker
+    from monitor.stream.sampling import reviewed
     from monitor.stream.tables import Tables
 
     keep_small()
@@ -36,6 +37,7 @@ def worker() -> None:
     check_topics(settings)
     rules, refused = load_rules(settings.rules)
     try:
+        reviewed(settings)  # a key that cannot be used is said before anything is read
         tables = Tables(settings)
     except (BadKey, OSError) as error:
         raise fail(str(error)) from None
@@ -73,7 +75,7 @@ def up(
     workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
     data: Annotated[Path | None, typer.Option(help="Kafka's data folder")] = None,
 ) -> None:
-    """Run Kafka, workers, canary and watch on this machine until Ctrl-C; a process that ends is started again."""
+    """Run Kafka, workers, canary, watch and rank on this machine until Ctrl-C; a process that ends is started again."""
     stop = threading.Event()
     for wanted_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted_signal, lambda *_: stop.set())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -13,7 +13,7 @@ from rich.table import Table
 from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_admin, kafka_errors, out
 from monitor.settings import Settings
 from monitor.stream import topics as topic_list
-from monitor.stream.topics import DLQ, EVENTS
+from monitor.stream.topics import DISPOSITIONS, DISPOSITIONS_DLQ, DLQ, EVENTS
 
 dlq_app = typer.Typer(
     help="Messages that intake refused: look at them, and send them again after a fix.", no_args_is_help=True
@@ -35,8 +35,14 @@ def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, 
     out.print(f"{len(topic_list.topics_of(settings))} topics are as they should be")
 
 
-def _refused(settings: Settings) -> Iterator[Any]:
-    """Every message in the DLQ now, partition by partition."""
+Of = Annotated[Literal["events", "dispositions"], typer.Option(help="what was refused")]
+#: The DLQ of each kind, and where its messages came from.
+_TOPICS = {"events": (DLQ, EVENTS), "dispositions": (DISPOSITIONS_DLQ, DISPOSITIONS)}
+
+
+def _refused(settings: Settings, of: str = "events") -> Iterator[Any]:
+    """Every message in a DLQ now, partition by partition."""
+    topic, _ = _TOPICS[of]
     consumer = KafkaConsumer(
         bootstrap_servers=settings.bootstrap,
         bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS,
@@ -44,15 +50,15 @@ def _refused(settings: Settings) -> Iterator[Any]:
         auto_offset_reset="earliest",
     )
     try:
-        parts = [TopicPartition(DLQ, number) for number in sorted(consumer.partitions_for_topic(DLQ) or ())]
+        parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         if not parts:
-            raise fail(f"there is no topic {DLQ}; run `monitor topics`")
+            raise fail(f"there is no topic {topic}; run `monitor topics`")
         consumer.assign(parts)
         consumer.seek_to_beginning(*parts)
         ends = consumer.end_offsets(parts)
         while any(consumer.position(part) < ends[part] for part in parts):
             for records in consumer.poll(timeout_ms=1000).values():
-                yield from (record for record in records if record.offset < ends[TopicPartition(DLQ, record.partition)])
+                yield from (each for each in records if each.offset < ends[TopicPartition(topic, each.partition)])
     finally:
         consumer.close()
 
@@ -62,13 +68,15 @@ def _headers(record: Any) -> dict[str, str]:
 
 
 @dlq_app.command("list")
-def dlq_list(reason: Annotated[str | None, typer.Option(help="only those refused for this reason")] = None) -> None:
+def dlq_list(
+    reason: Annotated[str | None, typer.Option(help="only those refused for this reason")] = None, of: Of = "events"
+) -> None:
     """List the refused messages: where each is, where it came from, and why."""
     settings = Settings()
     table = Table("partition/offset", "reason", "from", "detail")
     count = 0
     with kafka_errors(settings.bootstrap):
-        for record in _refused(settings):
+        for record in _refused(settings, of):
             found = _headers(record)
             if reason is None or found.get("reason") == reason:
                 count += 1
@@ -81,11 +89,11 @@ def dlq_list(reason: Annotated[str | None, typer.Option(help="only those refused
 
 
 @dlq_app.command("show")
-def dlq_show(place: Annotated[str, typer.Argument(metavar="PARTITION/OFFSET")]) -> None:
+def dlq_show(place: Annotated[str, typer.Argument(metavar="PARTITION/OFFSET")], of: Of = "events") -> None:
     """Show one refused message with its headers and bytes."""
     settings = Settings()
     with kafka_errors(settings.bootstrap):
-        for record in _refused(settings):
+        for record in _refused(settings, of):
             if f"{record.partition}/{record.offset}" == place:
                 for name, value in _headers(record).items():
                     out.print(f"{name}: {value}", markup=False)
@@ -98,8 +106,9 @@ def dlq_show(place: Annotated[str, typer.Argument(metavar="PARTITION/OFFSET")]) 
 def dlq_replay(
     reason: Annotated[str | None, typer.Option(help="only those refused for this reason")] = None,
     place: Annotated[str | None, typer.Option("--only", metavar="PARTITION/OFFSET", help="only this one")] = None,
+    of: Of = "events",
 ) -> None:
-    """Send refused messages to the events topic again, with their own key and headers."""
+    """Send refused messages to their topic again, with their own key and headers."""
     settings = Settings()
     count = 0
     with kafka_errors(settings.bootstrap):
@@ -108,7 +117,7 @@ def dlq_replay(
         )
         try:
             sent = []
-            for record in list(_refused(settings)):
+            for record in list(_refused(settings, of)):
                 if _is_wanted(record, reason, place):
                     headers = [
                         (name.removeprefix("original."), value)
@@ -117,7 +126,7 @@ def dlq_replay(
                     ]
                     sent.append(
                         producer.send(
-                            EVENTS,
+                            _TOPICS[of][1],
                             key=record.key,
                             value=record.value,
                             headers=headers,
@@ -130,7 +139,7 @@ def dlq_replay(
             count = len(sent)
         finally:
             producer.close()
-    out.print(f"{count:,} messages sent to {EVENTS} again")
+    out.print(f"{count:,} messages sent to {_TOPICS[of][1]} again")
 
 
 def _is_wanted(record: Any, reason: str | None, place: str | None) -> bool:

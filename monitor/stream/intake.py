@@ -15,15 +15,17 @@ from monitor.enrich import enrich
 from monitor.order import IDLE
 from monitor.reference import Reference
 from monitor.rerun import UnknownPack, version_in
+from monitor.review import Sampler, message, name_of
 from monitor.rules import RuleSet
 from monitor.sources import Seen
 from monitor.sources import idle as idle_source
 from monitor.stream.batches import Out
 from monitor.stream.tables import Table
-from monitor.stream.topics import CANARY, DLQ, ENRICHED_BY, KEYED, SOURCES, SWITCH, TICK, partition_of
+from monitor.stream.topics import CANARY, DLQ, ENRICHED_BY, KEYED, REVIEW, SOURCES, SWITCH, TICK, partition_of
 from monitor.stream.versions import Packs
 
 _STATE_KEY = "reached"
+_NOTHING = Sampler(0.0)
 STATE_VERSION = 1
 
 
@@ -73,7 +75,17 @@ def load_state(saved: bytes | None) -> IntakeState:
 class Intake:
     """The intake of one partition of ``lookup.events.v1``."""
 
-    def __init__(self, partition: int, partitions: int, table: Table, reference: Reference, packs: Packs) -> None:
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        table: Table,
+        reference: Reference,
+        packs: Packs,
+        sampler: Sampler = _NOTHING,
+    ) -> None:
+        """``sampler`` says which lookups go to review; none by default."""
+        self._sampler = sampler
         self.partition = partition
         self.partitions = partitions
         self.reference = reference
@@ -195,12 +207,17 @@ class Intake:
 
     def _keyed(self, lookup: dict[str, Any], record: Any, rules: RuleSet, reached: int) -> list[Out]:
         timestamp, partitions = record.timestamp, self.partitions
+        out = self._review(lookup, timestamp) if self._sampler.takes(name_of(lookup)) else []
         lookup["@"] = (reached, self.partition, record.offset, timestamp, self.version)
         value = orjson.dumps(lookup)
         keys = [f"actor/{lookup['actor.id']}", *rules.partition_keys(lookup)]
-        out = [Out(KEYED, partition_of(key, partitions), key.encode(), value, timestamp, self._by) for key in keys]
+        out += [Out(KEYED, partition_of(key, partitions), key.encode(), value, timestamp, self._by) for key in keys]
         self._state.reached = reached
         return out
+
+    def _review(self, lookup: dict[str, Any], timestamp: int) -> list[Out]:
+        name = name_of(lookup)
+        return [Out(REVIEW, partition_of(name, self.partitions), name.encode(), message(lookup), timestamp)]
 
     def _refuse(self, record: Any, reason: str, detail: str, out: list[Out]) -> None:
         self.refused.append(reason)

@@ -23,10 +23,15 @@ ALERTS: Final = "lookup.alerts.v1"
 RULES: Final = "lookup.rules.v1"
 CANARIES: Final = "lookup.canary.v1"
 SOURCES: Final = "lookup.sources.v1"
+REVIEW: Final = "lookup.review.v1"
+DISPOSITIONS: Final = "lookup.dispositions.v1"
+DISPOSITIONS_DLQ: Final = "lookup.dispositions.v1.dlq"
+PRIORITIES: Final = "lookup.priorities.v1"
 INTAKE_STATE: Final = "lookup.intake.state.v1"
 DETECT_STATE: Final = "lookup.detect.state.v1"
 SCORE_STATE: Final = "lookup.score.state.v1"
 SOURCES_STATE: Final = "lookup.sources.state.v1"
+RANK_STATE: Final = "lookup.rank.state.v1"
 #: The changelog of the state that comes of each of the workers' topics.
 STATE_OF: Final = {EVENTS: INTAKE_STATE, KEYED: DETECT_STATE, FEATURES: SCORE_STATE}
 
@@ -100,10 +105,20 @@ def topics_of(settings: Settings) -> list[Topic]:
         Topic(RULES, 1, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
         Topic(CANARIES, 1, replicas, kept(1)),
         Topic(SOURCES, 1, replicas, {**kept(settings.retention_days), "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(REVIEW, count, replicas, kept(settings.alert_retention_days)),
+        # All verdicts in one order, as the order decides what is learned; each of them is kept, not the last of an alert: who
+        # took back what is evidence too.
+        Topic(
+            DISPOSITIONS, 1, replicas, kept(settings.alert_retention_days) | {"message.timestamp.type": "LogAppendTime"}
+        ),
+        Topic(DISPOSITIONS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
+        # The last priority of each alert, for as long as there is the alert.
+        Topic(PRIORITIES, count, replicas, kept(settings.alert_retention_days) | {"cleanup.policy": "compact,delete"}),
         Topic(INTAKE_STATE, count, replicas, changelog),
         Topic(DETECT_STATE, count, replicas, changelog),
         Topic(SCORE_STATE, count, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
         Topic(SOURCES_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(RANK_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
     ]
 
 

@@ -39,6 +39,7 @@ from monitor.stream.intake import Intake
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
 from monitor.stream.progress import Progress
+from monitor.stream.sampling import reviewed
 from monitor.stream.score import Score
 from monitor.stream.tables import Table, Tables, load
 from monitor.stream.versions import Files
@@ -220,7 +221,7 @@ class Worker:
 
     async def _new_intake(self, partition: int) -> Intake:
         table = await self._load("intake", topics.INTAKE_STATE, partition)
-        intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs)
+        intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs, reviewed(self.settings))
         self.metrics.bad_state.inc(intake.bad_states)
         return intake
 

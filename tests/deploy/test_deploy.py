@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from monitor.cli import COMMANDS
 from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
-from monitor.metrics import CanaryMetrics, Metrics, WatchMetrics
+from monitor.metrics import CanaryMetrics, FairnessMetrics, Metrics, RankMetrics, WatchMetrics
 from monitor.selfcheck import ReplayMetrics
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream.topics import topics_of
@@ -163,7 +163,14 @@ def series() -> dict[str, set[str]]:
     watch = WatchMetrics()
     for gauge in (watch.silent, watch.seen, watch.expected, watch.gaps):
         gauge.labels("bvi")
-    every = (Metrics([("r", "high")], partitions=1), CanaryMetrics(partitions=1), watch, ReplayMetrics())
+    every = (
+        Metrics([("r", "high")], partitions=1),
+        CanaryMetrics(partitions=1),
+        watch,
+        ReplayMetrics(),
+        RankMetrics(),
+        FairnessMetrics(),
+    )
     for metrics in every:
         for family in metrics.registry.collect():
             for sample in family.samples:

@@ -100,7 +100,7 @@ class Pair:
             assert value is None or int(value.partition(b"-")[2]) == at
 
 
-@given(st.lists(STEP, max_size=25), st.integers(0, 25))
+@given(st.lists(STEP, max_size=25), st.sampled_from([0, 1, 5, 20]))
 def test_reading_on_from_a_kept_table_loses_nothing_that_was_counted(
     steps: list[tuple[str, int, list[str]]], ahead: int
 ) -> None:
@@ -118,7 +118,7 @@ def test_reading_on_from_a_kept_table_loses_nothing_that_was_counted(
     pair.check(whole(pair.log))
 
 
-@given(st.lists(STEP, max_size=25), st.integers(0, 25))
+@given(st.lists(STEP, max_size=25), st.sampled_from([0, 1, 5, 20]))
 def test_compaction_keeps_what_was_counted_though_somebody_wrote_an_older_state_after_it(
     steps: list[tuple[str, int, list[str]]], ahead: int
 ) -> None:

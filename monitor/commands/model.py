@@ -1,0 +1,143 @@
+"""model show: a card of each peer group's model, from the service's saved state or from a history."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import typer
+
+from monitor.commands.common import fail, kafka_errors, load_reference, load_rules, out, read_lines
+from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from monitor.alerts import Alert
+    from monitor.model import PeerModel
+
+#: The quantiles of the score that a card shows.
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A peer group's model: lookups scored, the score that a lookup must pass to alert (``None`` until there are enough), quantiles of
+    the score, the group's mean of each feature; of a history also its alerts, and how many there are per 1,000 lookups."""
+
+    group: str
+    lookups: int
+    threshold: float | None
+    quantiles: dict[str, float]
+    means: dict[str, float]
+    alerts: int | None = None
+    per_thousand: float | None = None
+
+
+def show(
+    events: Annotated[
+        Path | None, typer.Option(help="lookups, JSON Lines; default: the service's state in Kafka")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(help="reference records, JSON Lines")] = None,
+    rules: Annotated[Path | None, typer.Option(help="folder of rules; default: the pack")] = None,
+    format: Annotated[Literal["text", "json"], typer.Option(help="for people or for programs")] = "text",
+) -> None:
+    """What the model of each peer group has learned: of the running service, or of a history (--events, --reference)."""
+    settings = Settings()
+    if events is None and reference is None:
+        with kafka_errors(settings.bootstrap):
+            models = asyncio.run(_from_kafka(settings))
+        cards = [card(group, models[group], settings.quantile) for group in sorted(models)]
+    elif events is None or reference is None:
+        raise fail("give --events and --reference, or none of them and Kafka is read")
+    else:
+        cards = _of_history(settings, events, reference, rules)
+    if format == "json":
+        print(msgspec.json.encode(cards).decode())
+    else:
+        _print(cards)
+
+
+def card(group: str, model: PeerModel, quantile: float, alerts: int | None = None) -> Card:
+    """The card of one model."""
+    threshold = model.quantile_at(quantile)
+    return Card(
+        group,
+        model.seen,
+        threshold if threshold < 1.0 else None,
+        {str(q): model.quantile_at(q) for q in QUANTILES},
+        dict(model.means),
+        alerts,
+        None if alerts is None else alerts / model.seen * 1000,
+    )
+
+
+async def _from_kafka(settings: Settings) -> dict[str, PeerModel]:
+    from monitor.model import PeerModel
+    from monitor.stream import tables
+    from monitor.stream.score import GroupState
+    from monitor.stream.seal import BadKey
+    from monitor.stream.topics import SCORE_STATE
+
+    try:
+        maker = tables.Tables(settings)
+    except BadKey as error:
+        raise fail(str(error)) from None
+    found = {}
+    for partition in range(settings.partitions):
+        table = await tables.load(settings.bootstrap, maker.new(SCORE_STATE, partition))
+        for group, raw in table.values.items():
+            try:
+                found[group] = PeerModel.from_bytes(msgspec.msgpack.decode(raw, type=GroupState).model)
+            except (ValueError, msgspec.MsgspecError) as error:
+                raise fail(f"the model of {group}: {error}", code=1) from None
+    return found
+
+
+def _of_history(settings: Settings, events: Path, reference: Path, rules: Path | None) -> list[Card]:
+    from monitor.backtest import Backtest
+    from monitor.stream.topics import partition_of
+
+    known, _ = load_reference(reference)
+    pack, _ = load_rules(rules or settings.rules, known.lists)
+
+    class Kept(Backtest):
+        @property
+        def models(self) -> dict[str, PeerModel]:
+            return self._models
+
+    run = Kept(
+        pack, known, settings.partitions, lambda actor: partition_of(actor, settings.partitions), settings.quantile,
+        forget_ms=settings.forget_ms, gap_after_ms=settings.gap_after_ms,
+    )  # fmt: skip
+    raised = [alert for alert in run.run(read_lines(events), int(time.time() * 1000)) if alert.kind == "model"]
+    counts = Counter(_group_of(alert, known) for alert in raised)
+    return [card(group, run.models[group], settings.quantile, counts[group]) for group in sorted(run.models)]
+
+
+def _group_of(alert: Alert, known: Any) -> str:
+    from monitor.detector import peer_group_of
+
+    staff = known.actors.get(alert.actors[0])
+    return peer_group_of({} if staff is None else staff.fields)
+
+
+def _print(cards: list[Card]) -> None:
+    from rich.table import Table
+
+    table = Table("group", "lookups", "alerts from", *(f"quantile {q}" for q in QUANTILES), "alerts", "per 1,000")
+    for each in cards:
+        table.add_row(
+            each.group,
+            f"{each.lookups:,}",
+            "–" if each.threshold is None else f"{each.threshold:.3f}",
+            *(f"{each.quantiles[str(q)]:.3f}" for q in QUANTILES),
+            "–" if each.alerts is None else str(each.alerts),
+            "–" if each.per_thousand is None else f"{each.per_thousand:.2f}",
+        )
+    out.print(table)
+    features = Table("mean of", *(each.group for each in cards))
+    for name in cards[0].means if cards else ():
+        features.add_row(name, *(f"{each.means[name]:.2f}" for each in cards))
+    out.print(features)
