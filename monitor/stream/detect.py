@@ -22,14 +22,16 @@ from monitor.detector import (
 )
 from monitor.due import Due
 from monitor.order import IDLE, Merger
+from monitor.scoring import TOLD
 from monitor.stream.batches import Out
 from monitor.stream.sweep import Sweep
 from monitor.stream.tables import Table
 from monitor.stream.topics import ALERTS, CANARIES, CANARY, FEATURES, SWITCH, TICK, partition_of
 
-#: What the alert of a model needs of a lookup, besides the subject: every lookup has it.
+#: What the alert of a model needs of a lookup: what every lookup has, and what may be unknown.
 _SLIM = ("id", "time", "ts", "system", "actor.id")
 _slim_of = itemgetter(*_SLIM)
+_SLIM_IF_KNOWN = ("subject.id", *TOLD)
 
 
 class Chunk:
@@ -200,9 +202,10 @@ class Detect:
 
 def _slim(lookup: dict[str, Any]) -> dict[str, Any]:
     slim = dict(zip(_SLIM, _slim_of(lookup), strict=True))
-    subject = lookup.get("subject.id")
-    if subject is not None:
-        slim["subject.id"] = subject
+    for name in _SLIM_IF_KNOWN:
+        value = lookup.get(name)
+        if value is not None:
+            slim[name] = value
     return slim
 
 
