@@ -155,10 +155,11 @@ FEATURES: Final[tuple[str, ...]] = tuple(feature.name for feature in CATALOGUE)
 #: Each feature in words, for the reasons of an alert.
 WORDS: Final[dict[str, str]] = {feature.name: feature.words for feature in CATALOGUE}
 #: What follows the features in a vector: all lookups ever, those that led to nothing, the kind of the lookup (0..255: system,
-#: action and time of day, hashed), and flags: :data:`UNEXPLAINED` and :data:`WITHHELD`, added up.
+#: action and time of day, hashed), and flags: :data:`EXPLAINED` and :data:`WITHHELD`, added up.
 TAIL: Final = ("lookups", "nothing", "kind", "flags")
 KINDS: Final = 256
-UNEXPLAINED: Final = 1
+#: The work explains the lookup: whatever the actor's behaviour, nobody is asked about this one.
+EXPLAINED: Final = 1
 #: The group's model shall not learn the lookup.
 WITHHELD: Final = 2
 SIZE: Final = len(FEATURES) + len(TAIL)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from monitor.model.catalogue import FEATURES, MEMORY, UNEXPLAINED, WITHHELD, WORDS
+from monitor.model.catalogue import EXPLAINED, FEATURES, MEMORY, WITHHELD, WORDS
 from monitor.model.state import ACTIONS, FeatureState, upgrade
 
 __all__ = ["FEATURES", "WORDS", "FeatureState", "hold", "measure", "observe", "upgrade"]
@@ -120,7 +120,7 @@ def measure(state: FeatureState, lookup: Mapping[str, Any]) -> list[float]:
     nothing = sums[9] / max(sums[8], 100.0)
     vector.append(nothing / (nothing + 0.05))
     kind = zlib.crc32(action.encode(), named + hour // 4) & 255
-    flags = (UNEXPLAINED if unexplained else 0) + (WITHHELD if state.last < state.held else 0)
+    flags = (EXPLAINED if unexplained is False else 0) + (WITHHELD if state.last < state.held else 0)
     vector += [sums[8], sums[9], float(kind), float(flags)]
     return vector
 
@@ -272,11 +272,13 @@ def _case_reuse(state: FeatureState, mark: int) -> float:
 def _accumulate(sums: list[float], unexplained: bool) -> None:
     """Page's CUSUM of the unexplained against the actor's own share so far, which learns only while nothing changes."""
     lookups, total = sums[6], sums[7]
+    # Decided before the lookup is looked at: otherwise those that lower the share would be learned more often.
+    is_steady = sums[5] < _STEADY
     if lookups >= _LEARNED:
         usual = min(0.3, (total + 1.0) / (lookups + _PRIOR))
         changed = 3.0 * usual + 0.05
         step = math.log(changed / usual) if unexplained else math.log((1.0 - changed) / (1.0 - usual))
         sums[5] = min(_MOST_CHANGE, max(0.0, sums[5] + step))
-    if sums[5] < _STEADY:
+    if is_steady:
         sums[6] = lookups + 1.0
         sums[7] = total + unexplained

@@ -8,16 +8,18 @@ from typing import Any, Final
 import msgspec
 
 from monitor.model import meter
-from monitor.model.catalogue import CATALOGUE, FEATURES, UNEXPLAINED, WITHHELD
+from monitor.model.catalogue import CATALOGUE, EXPLAINED, FEATURES, WITHHELD
 from monitor.model.quantile import ScoreQuantile
 from monitor.model.ranges import Ranges
 
 MODEL_VERSION: Final = 4
+#: Of an actor's first lookups nothing is learned: shares and rates start from nothing, and would make the others look much.
+SETTLED: Final = 60
 #: No alert before a group has shown so many lookups of so many actors: until then the model of all groups judges.
 WARM_UP: Final = 2000
 FEWEST: Final = 10
 #: The model alerts about one actor at most once in so much event time, in milliseconds; the leak meter less often.
-QUIET_MS: Final = 3600 * 1000
+QUIET_MS: Final = 24 * 3600 * 1000
 METER_QUIET_MS: Final = 28 * 24 * 3600 * 1000
 #: An actor's extreme scores count in the quantile at most once in so much event time, in milliseconds.
 COUNTED_MS: Final = 7 * 24 * 3600 * 1000
@@ -27,7 +29,7 @@ _COUNT: Final = len(FEATURES)
 _NOTHING: Final = CATALOGUE[FEATURES.index("nothing_ever")]
 _FLAGS: Final = _COUNT + 3
 #: The tail of a vector given by names.
-_NO_TAIL: Final = (0.0, 0.0, 0.0, 0.0)
+_NO_TAIL: Final = (float(SETTLED), 0.0, 0.0, 0.0)
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -116,25 +118,32 @@ class PeerModel:
         """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme or withheld.
 
         Learning from the extreme would let a slow poisoner teach the model that leaking is ordinary. So it moves no
-        histogram, and each actor's extremes move the quantile at most once in a while.
+        histogram, and each actor's extremes move the quantile at most once in a while. A lookup that the work explains is
+        learned and never alerts.
         """
         is_young, flags = self.is_young, int(values[_FLAGS])
         score, threshold = self.ranges.score(values), self.quantile.value
         is_extreme = not is_young and score > threshold
+        if values[_COUNT] >= SETTLED:
+            self._take_in(actor, ts, values, score, is_extreme or bool(flags & WITHHELD))
+        if is_young or flags & EXPLAINED:
+            return Scored(score, threshold, False)
+        return Scored(
+            score,
+            threshold,
+            is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS),
+            self._metered(actor, ts, values),
+        )
+
+    def _take_in(self, actor: str, ts: int, values: Sequence[float], score: float, is_withheld: bool) -> None:
         self.seen += 1
-        if is_young and len(self._actors) < FEWEST and actor not in self._actors:
+        if len(self._actors) < FEWEST and actor not in self._actors:
             self._actors.append(actor)
-        if is_extreme or flags & WITHHELD:
-            if score > 0.0 and _is_due(self._counted, actor, ts, COUNTED_MS):
-                self.quantile.update(score, ts)
-        else:
-            if score > 0.0:
-                self.quantile.update(score, ts)
+        if not is_withheld:
+            self.quantile.update(score, ts)
             self.ranges.learn(values, ts)
-        p = 1.0
-        if flags & UNEXPLAINED and not is_young:
-            p = self._metered(actor, ts, values)
-        return Scored(score, threshold, is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS), p)
+        elif _is_due(self._counted, actor, ts, COUNTED_MS):
+            self.quantile.update(score, ts)
 
     def _metered(self, actor: str, ts: int, values: Sequence[float]) -> float:
         lookups, nothing = values[_COUNT], values[_COUNT + 1]
