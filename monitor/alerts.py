@@ -59,7 +59,8 @@ class Alert(msgspec.Struct, frozen=True):
     speaks_for: list[str] = []
 
 
-MODEL_RULE: Final = RuleInfo(MODEL_RULE_ID, "Unusual for the peer group", "medium", "")
+#: A question rather than an accusation: to be unusual is no misuse. Rules of the type ``anomaly`` have levels of their own.
+MODEL_RULE: Final = RuleInfo(MODEL_RULE_ID, "Unusual for the peer group", "low", "")
 #: The leak meter: :mod:`monitor.model.meter`.
 METER_RULE: Final = RuleInfo(
     "5d7a1c52-90b4-5f0e-9a8f-1b6f5d8e2c47", "More lookups that led to nothing than peers have", "medium", "low-and-slow"

@@ -61,13 +61,15 @@ def _index(name: str, span: str, formula: str, words: str) -> Feature:
 
 _DECAYED: Final = "n ← n·exp(−Δt / span) + {of}"
 _ALL: Final = _DECAYED.format(of="1")
+#: In the first months only.
+_WHOLE: Final = ", over 1 − exp(−age / span)"
 _UNEXPLAINED: Final = _DECAYED.format(of="[unexplained]")
 
 CATALOGUE: Final[tuple[Feature, ...]] = (
     _count("rate_10m", 20.0, "lookups", "10 min", _ALL, "many lookups within ten minutes"),
     _count("rate_1h", 40.0, "lookups", "1 h", _ALL, "many lookups within an hour"),
     _count("rate_1d", 120.0, "lookups", "1 d", _ALL, "many lookups within a day"),
-    _count("rate_30d", 1200.0, "lookups", "30 d", _ALL, "many lookups within a month"),
+    _count("rate_30d", 1200.0, "lookups", "30 d", _ALL + _WHOLE, "many lookups within a month"),
     _index(
         "surge", "1 d, 30 d", "d / (d + 2·(m/30 + 5)) of rate_1d and rate_30d", "far more lookups than their own usual"
     ),
@@ -80,7 +82,14 @@ CATALOGUE: Final[tuple[Feature, ...]] = (
         "many different subjects within a day",
     ),
     _count("unexplained_1d", 5.0, "lookups", "1 d", _UNEXPLAINED, "many lookups without an explanation within a day"),
-    _count("unexplained_30d", 30.0, "lookups", "30 d", _UNEXPLAINED, "many lookups without an explanation in a month"),
+    _count(
+        "unexplained_30d",
+        30.0,
+        "lookups",
+        "30 d",
+        _UNEXPLAINED + _WHOLE,
+        "many lookups without an explanation in a month",
+    ),
     _share("unexplained", "unexplained", "a large share without an explanation in the work"),
     _share("bad_purpose", "purpose missing or false", "a large share with a missing or false purpose"),
     _share("out_of_area", "outside the actor's area", "a large share outside the actor's area"),

@@ -57,10 +57,10 @@ def _factor(model: PeerModel, position: int, value: float, effect: float) -> Fac
 def sentence(factor: Factor) -> str:
     """A factor as a plain sentence."""
     words = CATALOGUE[FEATURES.index(factor.name)].words
-    unit = "" if factor.unit == "index" else " %" if factor.unit == "%" else f" {factor.unit}"
+    unit = {"index": "", "%": " %"}.get(factor.unit, f" {factor.unit}")
     return (
-        f"{words}: {_number(factor.value)}{unit}; of the peers, most have {_number(factor.low)} to {_number(factor.high)}{unit}. "
-        f"With the peers' median of {_number(factor.usual)} the score would be {factor.effect:.3f} lower."
+        f"{words}: {_number(factor.value)}{unit}, where 8 in 10 of the peers have {_number(factor.low)} to {_number(factor.high)}; "
+        f"at their median of {_number(factor.usual)} the score would be {factor.effect:.3f} lower"
     )
 
 
@@ -72,8 +72,8 @@ def rank_of(model: PeerModel, score: float) -> str:
     """Where a score stands among those of the peers."""
     share = model.quantile.share_above(score)
     if share == 0.0:
-        return "no lookup of the peer group in the last weeks was more unusual"
-    return f"{100 * share:.2g} % of the lookups of the peer group in the last weeks were more unusual"
+        return "no other day of a peer in the last weeks was more unusual"
+    return f"{100 * share:.2g} % of the peers' days in the last weeks were more unusual"
 
 
 def for_the_actor(model: PeerModel, lookup: Mapping[str, Any], values: Sequence[float]) -> list[str]:

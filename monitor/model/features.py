@@ -33,6 +33,9 @@ _SENSITIVE: Final = frozenset({"export", "print", "follow"})
 #: The bytes of a Bloom filter of subjects, and how long one is filled, in milliseconds.
 _BLOOM: Final = 256
 _TURN_MS: Final = 15 * int(_DAY)
+#: Sums over a month are made up for what is missing of it for actors of up to so long, at least so long, in milliseconds.
+_OLD: Final = 150 * _DAY
+_LEAST_AGE: Final = 5 * _DAY
 #: Gaps between lookups count up to so many seconds: a night is not a gap.
 _LONGEST_GAP: Final = 8 * 3600.0
 #: A lookup of the same subject so long after the last is another occasion.
@@ -128,6 +131,8 @@ def measure(state: FeatureState, lookup: Mapping[str, Any]) -> list[float]:
 def _rates(state: FeatureState, ts: int, switched: float, unexplained: float) -> list[float]:
     # A lookup that comes late does not turn time back: it counts as if it had come with the newest.
     passed = 0
+    if not state.last:
+        state.began = ts
     if ts > state.last:
         passed = ts - state.last if state.last else 0
         state.last = ts
@@ -147,6 +152,11 @@ def _rates(state: FeatureState, ts: int, switched: float, unexplained: float) ->
         sums[3] += (gap - sums[3]) / MEMORY
         sums[4] += (gap * gap - sums[4]) / MEMORY
     sums[10] = max(passed / _DAY, sums[10] * (1.0 - 1.0 / MEMORY))
+    # In the first months the sums are only those of so many days: as if it had gone on like that.
+    age = state.last - state.began
+    whole = 1.0 - exp(-max(age, _LEAST_AGE) / _MONTH) if age < _OLD else 1.0
+    month /= whole
+    lately /= whole
     usual = month / 30.0 + 5.0
     return [
         brief / (brief + 20.0),

@@ -1,4 +1,8 @@
-"""A quantile of the scores of the last weeks, so that "among the top 0.1 % of the peers' lookups this month" is true."""
+"""A quantile of the scores of the last weeks, so that "among the top 0.1 % of the peers' days this month" is true.
+
+Scores are counted by weight, as in :mod:`monitor.model.ranges`: an actor-day weighs about one. An actor's scores of one day are much
+alike, so that a quantile over lookups would promise the desk nothing: 0.1 % of the lookups may be one alert or fifty.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ _DECADES: Final = 4.0
 _EVERY: Final = 50
 #: The scores of two spans of so much event time count: of the last 15 to 30 days, in milliseconds.
 SPAN_MS: Final = 15 * 24 * 3600 * 1000
-#: A span goes on until it has so many scores: a small group remembers longer rather than to know little.
-_LEAST: Final = 2000
+#: The weight of an actor-day.
+DAY: Final = 1000
+#: A span goes on until it has so many actor-days: a small group remembers longer rather than to know little.
+_LEAST: Final = 500 * DAY
 
 
 class ScoreQuantile:
@@ -34,12 +40,12 @@ class ScoreQuantile:
 
     @property
     def total(self) -> int:
-        """How many scores count."""
+        """The weight of all the scores that count."""
         return sum(self.counts) + sum(self.before)
 
-    def update(self, score: float, ts: int = 0) -> None:
+    def update(self, score: float, ts: int = 0, weight: int = DAY) -> None:
         """Take in a score of event time ``ts``."""
-        self.counts[_bin(score)] += 1
+        self.counts[_bin(score)] += weight
         self.since += 1
         if self.since >= _EVERY:
             self.refresh(ts)
@@ -60,7 +66,7 @@ class ScoreQuantile:
         return 1.0 - 10 ** (-(_BINS - bins) * _DECADES / _BINS) if bins < _BINS else 1.0
 
     def share_above(self, score: float) -> float:
-        """The share of the scores in a higher bin than this one's."""
+        """The share, by weight, of the scores in a higher bin than this one's."""
         above = self._above()
         bins = _BINS - 1 - _bin(score)
         return (above[bins - 1] if bins else 0) / max(1, above[-1])

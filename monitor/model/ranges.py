@@ -18,6 +18,7 @@ from itertools import accumulate
 from typing import Final
 
 from monitor.model.catalogue import FEATURES, KINDS
+from monitor.model.quantile import DAY
 
 #: A feature's values 0..1 are counted in so many bins, and 1 in one more.
 BINS: Final = 40
@@ -26,8 +27,7 @@ HALF_LIFE_MS: Final = 30 * 24 * 3600 * 1000
 _STEP_MS: Final = 24 * 3600 * 1000
 #: The surprises are worked out anew after so many vectors.
 EVERY: Final = 200
-#: One actor-day in the units of masses, and one of surprise in those of surprises.
-DAY: Final = 1000
+#: One of surprise in the units of surprises.
 _FINE: Final = 1000
 #: Of which quantile of the members' shares of lookups that led to nothing the leak meter asks whether an actor has more.
 _TOLERATED: Final = 0.95
@@ -52,9 +52,11 @@ class Ranges:
         self.surprises = [[0] * (BINS + 1) for _ in FEATURES]
         #: The value of ``nothing_ever`` that nearly all members stay below, as of the last refresh.
         self.tolerated = 1.0
+        #: How many actor-days there were, as of the last refresh.
+        self.days = 0
 
-    def learn(self, values: Sequence[float], ts: int) -> None:
-        """Count a vector (with its tail) at event time ``ts`` (milliseconds)."""
+    def learn(self, values: Sequence[float], ts: int) -> int:
+        """Count a vector (with its tail) at event time ``ts`` (milliseconds). The answer is its weight."""
         if ts - self.faded >= _STEP_MS:
             self._fade(ts)
         rate = values[_RATE]
@@ -66,6 +68,7 @@ class Ranges:
         self.since += 1
         if self.since >= EVERY:
             self.refresh()
+        return weight
 
     def _fade(self, ts: int) -> None:
         if self.faded:
@@ -83,6 +86,7 @@ class Ranges:
             total = above[-1] + DAY
             self.surprises.append([int(_FINE * log((mass + DAY) / total) ** 2) for mass in reversed(above)])
         self.tolerated = self.at(_NOTHING, _TOLERATED)
+        self.days = sum(self.kinds) // DAY
 
     def score(self, values: Sequence[float]) -> float:
         """How far out a vector lies, 0..1, as of the last refresh: S / (S + features), S the sum of its surprises."""

@@ -14,14 +14,16 @@ from monitor.model.ranges import Ranges
 
 MODEL_VERSION: Final = 4
 #: Of an actor's first lookups nothing is learned: shares and rates start from nothing, and would make the others look much.
-SETTLED: Final = 60
-#: No alert before a group has shown so many lookups of so many actors: until then the model of all groups judges.
+SETTLED: Final = 120
+#: No alert before a group has shown so many lookups and actor-days of so many actors: until then the model of all groups
+#: judges. With fewer actor-days the highest of a thousand is only the highest so far, of which there are many.
 WARM_UP: Final = 2000
+WARM_DAYS: Final = 300
 FEWEST: Final = 10
 #: The model alerts about one actor at most once in so much event time, in milliseconds; the leak meter less often.
 QUIET_MS: Final = 24 * 3600 * 1000
 METER_QUIET_MS: Final = 28 * 24 * 3600 * 1000
-#: An actor's extreme scores count in the quantile at most once in so much event time, in milliseconds.
+#: An actor's extreme scores count in the quantile at most once in so much event time (milliseconds), as one actor-day.
 COUNTED_MS: Final = 7 * 24 * 3600 * 1000
 #: For how many names it is kept when they last alerted.
 _MAX_NAMED: Final = 20_000
@@ -62,6 +64,7 @@ class _Saved(msgspec.Struct, array_like=True):
     refreshed: int
     surprises: list[list[int]]
     tolerated: float
+    days: int
     scores: list[int]
     before: list[int]
     turned: int
@@ -108,7 +111,7 @@ class PeerModel:
     @property
     def is_young(self) -> bool:
         """Whether too little is known of the group to judge anybody by it."""
-        return self.seen < WARM_UP or len(self._actors) < FEWEST
+        return self.seen < WARM_UP or self.ranges.days < WARM_DAYS or len(self._actors) < FEWEST
 
     def step(self, actor: str, ts: int, vector: Mapping[str, float]) -> Scored:
         """:meth:`learn` for a vector by names."""
@@ -140,8 +143,7 @@ class PeerModel:
         if len(self._actors) < FEWEST and actor not in self._actors:
             self._actors.append(actor)
         if not is_withheld:
-            self.quantile.update(score, ts)
-            self.ranges.learn(values, ts)
+            self.quantile.update(score, ts, self.ranges.learn(values, ts))
         elif _is_due(self._counted, actor, ts, COUNTED_MS):
             self.quantile.update(score, ts)
 
@@ -194,6 +196,7 @@ class PeerModel:
                 ranges.since,
                 ranges.surprises,
                 ranges.tolerated,
+                ranges.days,
                 quantile.counts,
                 quantile.before,
                 quantile.turned,
@@ -230,7 +233,8 @@ class PeerModel:
         model._alerted, model._counted, model._named = saved.alerted, saved.counted, saved.named
         ranges, quantile = model.ranges, model.quantile
         ranges.masses, ranges.kinds, ranges.surprises = saved.masses, saved.kinds, saved.surprises
-        ranges.faded, ranges.since, ranges.tolerated = saved.faded, saved.refreshed, saved.tolerated
+        ranges.faded, ranges.since = saved.faded, saved.refreshed
+        ranges.tolerated, ranges.days = saved.tolerated, saved.days
         quantile.counts, quantile.before, quantile.turned = saved.scores, saved.before, saved.turned
         quantile.since, quantile.value = saved.since, saved.threshold
         return model

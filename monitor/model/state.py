@@ -26,7 +26,7 @@ class FeatureState(msgspec.Struct, array_like=True, gc=False):
     ``seen`` and ``before`` are Bloom filters of the subjects of this and of the last half month, which began at ``turned``;
     ``polled`` are subjects that were looked up without an explanation, with their last times and numbers of occasions;
     ``claimed`` are cases that explained nothing, with numbers of lookups. Until ``held`` the group's model learns nothing of
-    the actor.
+    the actor. ``began`` is the time of the first lookup; 0 where it is not known any more.
     """
 
     last: int = 0
@@ -51,6 +51,7 @@ class FeatureState(msgspec.Struct, array_like=True, gc=False):
     claimed: list[int] = []
     claimed_times: list[int] = []
     held: int = 0
+    began: int = 0
 
 
 def upgrade(state: FeatureState) -> None:
