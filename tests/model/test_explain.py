@@ -21,7 +21,10 @@ AT = {name: position for position, name in enumerate(FEATURES)}
 
 
 def ordinary(chance: random.Random) -> list[float]:
-    return [min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for _ in FEATURES] + [500.0, 5.0, 7.0, 0.0]
+    """A vector like most; one lookup a day, so that each is an actor-day."""
+    made = [min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for _ in FEATURES] + [500.0, 5.0, 7.0, 0.0]
+    made[FEATURES.index("rate_1d")] = 0.005
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,7 @@ def warm() -> bytes:
 
 def odd(**values: float) -> list[float]:
     vector = [0.2] * len(FEATURES) + [500.0, 5.0, 7.0, 0.0]
+    vector[AT["rate_1d"]] = 0.005
     for name, value in values.items():
         vector[AT[name]] = value
     return vector
@@ -75,7 +79,7 @@ def test_an_alert_has_reasons_factors_and_what_speaks_for_the_actor(warm: bytes)
     assert alert.rule == alerts.MODEL_RULE
     assert len(alert.factors) == 3
     assert alert.reasons[:3] == [explain.sentence(factor) for factor in alert.factors]
-    assert alert.reasons[3].endswith("in the last weeks were more unusual")
+    assert alert.reasons[3] == "no other day of a peer in the last weeks was more unusual"
     assert alert.speaks_for[:3] == [
         "the actor was on shift",
         "the subject is in the actor's own area",

@@ -65,7 +65,9 @@ def test_a_boiling_frog_is_caught_before_three_times_his_start(seed: int) -> Non
 
 
 def ordinary(chance: random.Random) -> list[float]:
-    return [min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for _ in FEATURES] + [500.0, 0.0, 0.0, 0.0]
+    made = [min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for _ in FEATURES] + [500.0, 0.0, 0.0, 0.0]
+    made[FEATURES.index("rate_1d")] = 0.005
+    return made
 
 
 def test_what_the_desk_was_alerted_about_is_not_learned() -> None:

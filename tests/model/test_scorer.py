@@ -21,7 +21,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def ordinary(chance: random.Random) -> dict[str, float]:
-    return {name: min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for name in FEATURES}
+    """A vector like most; one lookup a day, so that each is an actor-day."""
+    made = {name: min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for name in FEATURES}
+    return {**made, "rate_1d": 0.005}
 
 
 EXTREME = dict.fromkeys(FEATURES, 1.0)
