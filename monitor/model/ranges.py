@@ -40,8 +40,8 @@ _KIND: Final = _COUNT + 2
 class Ranges:
     """Weighted histograms of every feature. ``masses`` has a row of bins for each of :data:`FEATURES`, in 1/1000 actor-days."""
 
-    def __init__(self) -> None:
-        self.masses = [[0] * (BINS + 1) for _ in FEATURES]
+    def __init__(self, features: int = _COUNT) -> None:
+        self.masses = [[0] * (BINS + 1) for _ in range(features)]
         #: The same by the kind of lookup.
         self.kinds = [0] * KINDS
         #: The event time up to which the masses are faded, in milliseconds.
@@ -49,7 +49,7 @@ class Ranges:
         #: How many vectors have been learned since the surprises were worked out.
         self.since = 0
         #: By bin, in thousandths: (log10 of the share of members at or above it)², as of the last refresh.
-        self.surprises = [[0] * (BINS + 1) for _ in FEATURES]
+        self.surprises = [[0] * (BINS + 1) for _ in range(features)]
         #: The value of ``nothing_ever`` that nearly all members stay below, as of the last refresh.
         self.tolerated = 1.0
         #: How many actor-days there were, as of the last refresh.
@@ -62,13 +62,17 @@ class Ranges:
         rate = values[_RATE]
         # The lookups of the day are 120·v / (1 − v): rate_1d, the other way round.
         weight = DAY if rate < 0.0083 else int(DAY * (1.0 - rate) / (120.0 * rate)) + 1
+        self.kinds[int(values[_KIND])] += weight
+        self.count(values, weight)
+        return weight
+
+    def count(self, values: Sequence[float], weight: int) -> None:
+        """Count the features of a vector with a weight in 1/1000 actor-days."""
         for row, value in zip(self.masses, values, strict=False):
             row[int(value * BINS)] += weight
-        self.kinds[int(values[_KIND])] += weight
         self.since += 1
         if self.since >= EVERY:
             self.refresh()
-        return weight
 
     def _fade(self, ts: int) -> None:
         if self.faded:
@@ -85,7 +89,7 @@ class Ranges:
             above = list(accumulate(reversed(row)))
             total = above[-1] + DAY
             self.surprises.append([int(_FINE * log((mass + DAY) / total) ** 2) for mass in reversed(above)])
-        self.tolerated = self.at(_NOTHING, _TOLERATED)
+        self.tolerated = self.at(_NOTHING, _TOLERATED) if len(self.masses) > _NOTHING else 1.0
         self.days = sum(self.kinds) // DAY
 
     def score(self, values: Sequence[float]) -> float:
