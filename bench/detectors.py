@@ -19,7 +19,7 @@ from river import anomaly, compose, preprocessing
 
 from bench.vectors import Seen, World, world_of
 from monitor.model.catalogue import FEATURES
-from monitor.model.ranges import Ranges
+from monitor.model.ranges import Ranges, bins_of
 from monitor.model.trees import FlatTrees, Scale
 
 DAY_MS = 24 * 3600 * 1000
@@ -90,8 +90,9 @@ class Tails:
 
     def step(self, values: Sequence[float], ts: int) -> float:
         """Score, then learn."""
-        score = self._ranges.score(values)
-        self._ranges.learn(values, ts)
+        bins = bins_of(values)
+        score = self._ranges.score_of(bins)
+        self._ranges.learn(values, ts, bins)
         return score
 
 

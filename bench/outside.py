@@ -17,7 +17,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 
 from monitor.model.quantile import DAY
-from monitor.model.ranges import Ranges
+from monitor.model.ranges import Ranges, bins_of
 
 SEED = 20261127
 #: Rows that the stream detectors are not judged on: they know nothing yet. Neither is the forest.
@@ -73,8 +73,9 @@ def stream_tails(data: Data) -> list[float]:
     ranges, scores = Ranges(2 * len(data.rows[0])), []
     for number, row in enumerate(data.rows):
         both = row + [1.0 - value for value in row]
-        scores.append(ranges.score(both))
-        ranges.count(both, DAY)
+        bins = bins_of(both, len(both))
+        scores.append(ranges.score_of(bins))
+        ranges.count(bins, DAY)
         if number < 1000 and number % 20 == 0:
             ranges.refresh()
     return scores

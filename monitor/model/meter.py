@@ -19,17 +19,18 @@ from typing import Final
 TIMES: Final = (1.5, 2.0, 3.0, 5.0)
 #: The chance that the meter ever alerts about an actor whose share is the tolerated one.
 ALPHA: Final = 1e-4
-#: The least share that is held against anybody, and the least number of lookups and of those that led to nothing.
+#: The least share that is held against anybody, and the least number of lookups.
 _LEAST_SHARE: Final = 0.005
 _LEAST_LOOKUPS: Final = 300
-_LEAST_NOTHING: Final = 8
+#: The least number of lookups that led to nothing.
+LEAST_NOTHING: Final = 8
 
 
 def p_value(lookups: float, nothing: float, tolerated: float) -> float:
     """The anytime-valid p-value, 0..1, of ``nothing`` of ``lookups`` having led to nothing when ``tolerated`` (a share) is usual."""
     p = max(_LEAST_SHARE, tolerated)
     # Most actors, most of the time: nothing to work out.
-    if nothing < _LEAST_NOTHING or lookups < _LEAST_LOOKUPS or nothing <= p * lookups:
+    if nothing < LEAST_NOTHING or lookups < _LEAST_LOOKUPS or nothing <= p * lookups:
         return 1.0
     every = []
     for times in TIMES:

@@ -13,7 +13,7 @@ from typing import Final
 
 _BINS: Final = 800
 _DECADES: Final = 4.0
-_EVERY: Final = 50
+_EVERY: Final = 200
 #: The scores of two spans of so much event time count: of the last 15 to 30 days, in milliseconds.
 SPAN_MS: Final = 15 * 24 * 3600 * 1000
 #: The weight of an actor-day.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import getitem
 from typing import Final
 
 from monitor.model.catalogue import FEATURES, KINDS
@@ -26,7 +27,7 @@ BINS: Final = 40
 HALF_LIFE_MS: Final = 30 * 24 * 3600 * 1000
 _STEP_MS: Final = 24 * 3600 * 1000
 #: The surprises are worked out anew after so many vectors.
-EVERY: Final = 200
+EVERY: Final = 500
 #: One of surprise in the units of surprises.
 _FINE: Final = 1000
 #: Of which quantile of the members' shares of lookups that led to nothing the leak meter asks whether an actor has more.
@@ -35,6 +36,11 @@ _RATE: Final = FEATURES.index("rate_1d")
 _NOTHING: Final = FEATURES.index("nothing_ever")
 _COUNT: Final = len(FEATURES)
 _KIND: Final = _COUNT + 2
+
+
+def bins_of(values: Sequence[float], features: int = _COUNT) -> list[int]:
+    """The bin of each feature of a vector."""
+    return [int(value * BINS) for value in values[:features]]
 
 
 class Ranges:
@@ -55,21 +61,21 @@ class Ranges:
         #: How many actor-days there were, as of the last refresh.
         self.days = 0
 
-    def learn(self, values: Sequence[float], ts: int) -> int:
-        """Count a vector (with its tail) at event time ``ts`` (milliseconds). The answer is its weight."""
+    def learn(self, values: Sequence[float], ts: int, bins: Sequence[int]) -> int:
+        """Count a vector (with its tail) at event time ``ts`` (milliseconds), which falls into ``bins``. The answer is its weight."""
         if ts - self.faded >= _STEP_MS:
             self._fade(ts)
         rate = values[_RATE]
         # The lookups of the day are 120·v / (1 − v): rate_1d, the other way round.
         weight = DAY if rate < 0.0083 else int(DAY * (1.0 - rate) / (120.0 * rate)) + 1
         self.kinds[int(values[_KIND])] += weight
-        self.count(values, weight)
+        self.count(bins, weight)
         return weight
 
-    def count(self, values: Sequence[float], weight: int) -> None:
-        """Count the features of a vector with a weight in 1/1000 actor-days."""
-        for row, value in zip(self.masses, values, strict=False):
-            row[int(value * BINS)] += weight
+    def count(self, bins: Sequence[int], weight: int) -> None:
+        """Count a vector that falls into these bins with a weight in 1/1000 actor-days."""
+        for row, at in zip(self.masses, bins, strict=True):
+            row[at] += weight
         self.since += 1
         if self.since >= EVERY:
             self.refresh()
@@ -94,9 +100,11 @@ class Ranges:
 
     def score(self, values: Sequence[float]) -> float:
         """How far out a vector lies, 0..1, as of the last refresh: S / (S + features), S the sum of its surprises."""
-        total = 0
-        for row, value in zip(self.surprises, values, strict=False):
-            total += row[int(value * BINS)]
+        return self.score_of(bins_of(values, len(self.masses)))
+
+    def score_of(self, bins: Sequence[int]) -> float:
+        """:meth:`score` of a vector that falls into these bins."""
+        total = sum(map(getitem, self.surprises, bins))
         return total / (total + _FINE * _COUNT)
 
     def at(self, feature: int, q: float) -> float:

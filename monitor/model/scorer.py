@@ -10,7 +10,7 @@ import msgspec
 from monitor.model import meter
 from monitor.model.catalogue import CATALOGUE, EXPLAINED, FEATURES, WITHHELD
 from monitor.model.quantile import ScoreQuantile
-from monitor.model.ranges import Ranges
+from monitor.model.ranges import Ranges, bins_of
 
 MODEL_VERSION: Final = 4
 #: Of an actor's first lookups nothing is learned: shares and rates start from nothing, and would make the others look much.
@@ -125,10 +125,17 @@ class PeerModel:
         learned and never alerts.
         """
         is_young, flags = self.is_young, int(values[_FLAGS])
-        score, threshold = self.ranges.score(values), self.quantile.value
+        bins = bins_of(values)
+        score, threshold = self.ranges.score_of(bins), self.quantile.value
         is_extreme = not is_young and score > threshold
         if values[_COUNT] >= SETTLED:
-            self._take_in(actor, ts, values, score, is_extreme or bool(flags & WITHHELD))
+            self.seen += 1
+            if len(self._actors) < FEWEST and actor not in self._actors:
+                self._actors.append(actor)
+            if not (is_extreme or flags & WITHHELD):
+                self.quantile.update(score, ts, self.ranges.learn(values, ts, bins))
+            elif _is_due(self._counted, actor, ts, COUNTED_MS):
+                self.quantile.update(score, ts)
         if is_young or flags & EXPLAINED:
             return Scored(score, threshold, False)
         return Scored(
@@ -138,17 +145,10 @@ class PeerModel:
             self._metered(actor, ts, values),
         )
 
-    def _take_in(self, actor: str, ts: int, values: Sequence[float], score: float, is_withheld: bool) -> None:
-        self.seen += 1
-        if len(self._actors) < FEWEST and actor not in self._actors:
-            self._actors.append(actor)
-        if not is_withheld:
-            self.quantile.update(score, ts, self.ranges.learn(values, ts))
-        elif _is_due(self._counted, actor, ts, COUNTED_MS):
-            self.quantile.update(score, ts)
-
     def _metered(self, actor: str, ts: int, values: Sequence[float]) -> float:
         lookups, nothing = values[_COUNT], values[_COUNT + 1]
+        if nothing < meter.LEAST_NOTHING:
+            return 1.0
         p = meter.p_value(lookups, nothing, self.tolerated)
         return p if p <= meter.ALPHA and self.is_due(f"meter/{actor}", ts, METER_QUIET_MS) else 1.0
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from monitor.model.catalogue import FEATURES, SIZE
-from monitor.model.ranges import HALF_LIFE_MS, Ranges
+from monitor.model.ranges import HALF_LIFE_MS, Ranges, bins_of
 
 RATE, SHARE = FEATURES.index("rate_1d"), FEATURES.index("unexplained")
 DAY = 24 * 3600 * 1000
@@ -20,6 +20,10 @@ def vector(rate: float, share: float) -> list[float]:
     return values
 
 
+def learn(ranges: Ranges, values: list[float], ts: int) -> None:
+    ranges.learn(values, ts, bins_of(values))
+
+
 def group(bad: int, seed: int = 1) -> Ranges:
     """100 members over 30 days with 15 lookups a day; the bad ones make 150, half of them unexplained."""
     chance, ranges = random.Random(seed), Ranges()
@@ -28,7 +32,7 @@ def group(bad: int, seed: int = 1) -> Ranges:
             is_bad = member < bad
             for number in range(150 if is_bad else 15):
                 share = 0.5 if is_bad else min(1.0, max(0.0, chance.gauss(0.2, 0.05)))
-                ranges.learn(vector(number + 1.0, share), 1_790_000_000_000 + day * DAY)
+                learn(ranges, vector(number + 1.0, share), 1_790_000_000_000 + day * DAY)
     ranges.refresh()
     return ranges
 
@@ -47,18 +51,18 @@ def test_five_bad_members_of_a_hundred_hardly_move_what_is_usual() -> None:
 def test_an_actor_day_weighs_about_one_however_many_lookups_it_has() -> None:
     few, many = Ranges(), Ranges()
     for number in range(10):
-        few.learn(vector(number + 1.0, 0.2), DAY)
+        learn(few, vector(number + 1.0, 0.2), DAY)
     for number in range(1000):
-        many.learn(vector(number + 1.0, 0.2), DAY)
+        learn(many, vector(number + 1.0, 0.2), DAY)
     assert sum(many.masses[0]) < 3 * sum(few.masses[0])
 
 
 def test_what_was_usual_long_ago_fades() -> None:
     ranges = Ranges()
     for number in range(2000):
-        ranges.learn(vector(1.0, 0.9), DAY + number)
+        learn(ranges, vector(1.0, 0.9), DAY + number)
     for number in range(2000):
-        ranges.learn(vector(1.0, 0.1), DAY + 5 * HALF_LIFE_MS + number)
+        learn(ranges, vector(1.0, 0.1), DAY + 5 * HALF_LIFE_MS + number)
     assert ranges.at(SHARE, 0.9) < 0.2
 
 
@@ -66,8 +70,8 @@ def test_of_how_rare_something_is_no_more_is_believed_than_was_seen() -> None:
     young, old = Ranges(), Ranges()
     for number in range(10_000):
         if number < 20:
-            young.learn(vector(1.0, 0.1), DAY)
-        old.learn(vector(1.0, 0.1), DAY)
+            learn(young, vector(1.0, 0.1), DAY)
+        learn(old, vector(1.0, 0.1), DAY)
     young.refresh()
     old.refresh()
     extreme = vector(1.0, 1.0)
@@ -79,6 +83,6 @@ def test_the_share_of_a_kind() -> None:
     ranges = Ranges()
     assert ranges.share_of(7) == 0.0
     for _ in range(10):
-        ranges.learn(vector(1.0, 0.1), DAY)
+        learn(ranges, vector(1.0, 0.1), DAY)
     assert ranges.share_of(7) == 1.0
     assert ranges.share_of(8) == 0.0
