@@ -14,7 +14,7 @@ from monitor.detector import FORGET_AFTER_MS, Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
 from monitor.gaps import AFTER_MS, Numberings, name_of
 from monitor.model import PeerModel
-from monitor.model.family import parent_of
+from monitor.model.family import parent_of, partition_of_group
 from monitor.order import IDLE, Merger, Place
 from monitor.reference import Reference
 from monitor.rules import RuleSet
@@ -165,7 +165,7 @@ class Backtest:
             self._note_waiting(key, state)
         for _, (group, lookup, features, anomalies, rules) in self._scored.ready():
             # Groups share a parent when the live service would have them in one partition.
-            parent = self._model(parent_of(self._source_of(group)))
+            parent = self._model(parent_of(partition_of_group(group, len(self._reached))))
             yield from score_lookup(self._model(group), lookup, features, anomalies, rules, parent)
 
     def _model(self, name: str) -> PeerModel:

@@ -7,6 +7,7 @@ A score partition holds the models of some peer groups, and one of all that are 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,12 @@ from monitor.model.scorer import PeerModel, Scored
 
 #: Of the lookups of a group that is not young, the model of all learns one in so many.
 SAMPLED: Final = 4
+
+
+def partition_of_group(group: str, partitions: int) -> int:
+    """The partition of ``lookup.features.v1`` that has a peer group's lookups; what is asked of Kafka's own hash elsewhere is here
+    the core's, as a backtest must know which groups share a parent."""
+    return zlib.crc32(group.encode()) % partitions
 
 
 def parent_of(partition: int) -> str:

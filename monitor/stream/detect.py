@@ -21,6 +21,7 @@ from monitor.detector import (
     save_state,
 )
 from monitor.due import Due
+from monitor.model.family import partition_of_group
 from monitor.order import IDLE, Merger
 from monitor.scoring import TOLD
 from monitor.stream.batches import Out
@@ -185,7 +186,9 @@ class Detect:
             group = peer_group_of(lookup)
             slim = _slim(lookup)
             value = orjson.dumps((self.partition, place, slim, outcome.features, outcome.anomalies))
-            written.out.append(Out(FEATURES, partition_of(group, self.partitions), group.encode(), value, received))
+            written.out.append(
+                Out(FEATURES, partition_of_group(group, self.partitions), group.encode(), value, received)
+            )
 
     def _state(self, key: str, written: Written) -> KeyState:
         state = self._states.get(key)
