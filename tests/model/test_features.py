@@ -227,6 +227,17 @@ def test_a_change_is_one_against_the_actors_own_share_and_is_not_learned() -> No
     assert rising["change"] > 0.8
 
 
+def test_a_change_that_lasts_does_not_become_the_baseline() -> None:
+    state, ts = FeatureState(), 1_790_000_000_000
+    for number in range(1500):
+        ts += MINUTE
+        is_odd = number % (50 if number < 300 else 4) == 0
+        last = observe(state, lookup(ts=ts, explanation=["none"] if is_odd else ["own-case"]))
+    lookups, unexplained = state.sums[6:8]
+    assert unexplained / lookups < 0.05
+    assert last["change"] > 0.85
+
+
 def test_a_dispatch_of_one_subject_again_and_again_is_no_polling() -> None:
     assert after(20, every=DAY, explanation=["dispatch"], subject__id="p")["polling"] == 0.0
     assert after(20, every=MINUTE, explanation=["none"], subject__id="p")["polling"] == 0.0, "one occasion"
