@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from monitor.model.explain import Factor
 from monitor.rules import Firing, Rule
 
 #: The namespace of alert ids; it must never change, or old and new alerts would not be recognised as the same.
@@ -37,7 +38,8 @@ class Alert(msgspec.Struct, frozen=True):
     """One message of ``lookup.alerts.v1``. ``ts`` is ``time`` in milliseconds since the epoch; ``score`` is 0 to 1.
 
     ``pack`` is the version of the rules that were running; ``suppressed`` counts how often the rule would have alerted about
-    the same group since its last alert, had it not kept quiet.
+    the same group since its last alert, had it not kept quiet. Alerts of the model have ``factors``, the features that made the
+    score, and ``speaks_for``, what speaks for the actor, as sentences.
     """
 
     id: str
@@ -53,9 +55,16 @@ class Alert(msgspec.Struct, frozen=True):
     kind: Literal["rule", "model"]
     pack: str = ""
     suppressed: int = 0
+    factors: list[Factor] = []
+    speaks_for: list[str] = []
 
 
-MODEL_RULE: Final = RuleInfo(MODEL_RULE_ID, "Unusual for the peer group", "medium", "")
+#: A question rather than an accusation: to be unusual is no misuse. Rules of the type ``anomaly`` have levels of their own.
+MODEL_RULE: Final = RuleInfo(MODEL_RULE_ID, "Unusual for the peer group", "low", "")
+#: The leak meter: :mod:`monitor.model.meter`.
+METER_RULE: Final = RuleInfo(
+    "5d7a1c52-90b4-5f0e-9a8f-1b6f5d8e2c47", "More lookups that led to nothing than peers have", "medium", "low-and-slow"
+)
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 _decoder: Final = msgspec.json.Decoder(Alert)
 
@@ -92,11 +101,17 @@ def info_of(rule: Rule) -> RuleInfo:
 
 
 def from_model(
-    lookup: Mapping[str, Any], score: float, reasons: list[str], pack: str = "", rule: RuleInfo = MODEL_RULE
+    lookup: Mapping[str, Any],
+    score: float,
+    reasons: list[str],
+    pack: str = "",
+    rule: RuleInfo = MODEL_RULE,
+    factors: Sequence[Factor] = (),
+    speaks_for: Sequence[str] = (),
 ) -> Alert:
     """The alert of the model (or of an ``anomaly`` rule) about one lookup.
 
-    ``score`` is 0 to 1, ``reasons`` name the features in words.
+    ``score`` is 0 to 1, ``reasons`` name the features in words; the rest as in :class:`Alert`.
     """
     actor, subject = lookup["actor.id"], lookup.get("subject.id")
     return Alert(
@@ -112,6 +127,8 @@ def from_model(
         reasons=reasons,
         kind="model",
         pack=pack,
+        factors=list(factors),
+        speaks_for=list(speaks_for),
     )
 
 

@@ -14,6 +14,7 @@ from monitor.detector import FORGET_AFTER_MS, Detector, KeyState, peer_group_of
 from monitor.enrich import enrich, explains_later
 from monitor.gaps import AFTER_MS, Numberings, name_of
 from monitor.model import PeerModel
+from monitor.model.family import parent_of, partition_of_group
 from monitor.order import IDLE, Merger, Place
 from monitor.reference import Reference
 from monitor.rules import RuleSet
@@ -163,10 +164,15 @@ class Backtest:
             yield from detector.step(key, state, lookup, src, off, ot).alerts
             self._note_waiting(key, state)
         for _, (group, lookup, features, anomalies, rules) in self._scored.ready():
-            model = self._models.get(group)
-            if model is None:
-                model = self._models[group] = PeerModel(quantile=self._quantile)
-            yield from score_lookup(model, lookup, features, anomalies, rules)
+            # Groups share a parent when the live service would have them in one partition.
+            parent = self._model(parent_of(partition_of_group(group, len(self._reached))))
+            yield from score_lookup(self._model(group), lookup, features, anomalies, rules, parent)
+
+    def _model(self, name: str) -> PeerModel:
+        model = self._models.get(name)
+        if model is None:
+            model = self._models[name] = PeerModel(quantile=self._quantile)
+        return model
 
     def undecided(self) -> list[int]:
         """As :func:`monitor.ending.undecided`."""

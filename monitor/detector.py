@@ -9,11 +9,14 @@ from typing import Any, Final
 import msgspec
 
 from monitor import alerts
-from monitor.model.features import FeatureState, measure, upgrade
+from monitor.model.features import hold, measure
+from monitor.model.state import FeatureState, upgrade
 from monitor.rules import RuleSet, State, Waiting
 from monitor.rules.ruleset import Explained, first_due, is_any_due
 
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 4
+#: The versions of before that have the same form but for the features, which are upgraded.
+_LIKE_NOW: Final = (2, 3)
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
 ALLOWED_LATENESS_MS: Final = 24 * 3600 * 1000
 #: How many of a key's last lookups a duplicate is recognised among, and the size of each one's fingerprint.
@@ -23,9 +26,11 @@ _FINGERPRINT: Final = 8
 FORGET_AFTER_MS: Final = 1830 * 24 * 3600 * 1000
 #: The source under which keys that join actors wait: their lookups come in one order, whatever the source.
 JOINED: Final = -1
+#: The levels of alerts that are for the desk; a lower one is a question.
+_LOUD: Final = frozenset({"medium", "high", "critical"})
 #: Saved state begins with a byte for its version and eight for the time at which something waiting in it is due.
 _HEAD: Final = 9
-_WITH_HEAD: Final = (b"\x02", bytes((STATE_VERSION,)))
+_WITH_HEAD: Final = tuple(bytes((each,)) for each in (*_LIKE_NOW, STATE_VERSION))
 
 
 class BadState(Exception):
@@ -74,7 +79,7 @@ class _Waits(msgspec.Struct, array_like=True, gc=False):
 class Outcome(msgspec.Struct, gc=False):
     """What one lookup led to. ``fate`` is ``counted``, ``late``, ``duplicate`` or ``repeated`` (redelivered by Kafka).
 
-    ``features`` is the vector in the order of ``FEATURES``; ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.
+    ``features`` is the vector of :func:`monitor.model.features.measure`; ``anomalies`` are the ids of the rules that wait for the model's score of the lookup.
     """
 
     fate: str
@@ -95,9 +100,9 @@ def load_state(data: bytes | None) -> KeyState:
         return KeyState()
     head = data[0] if data else 0
     try:
-        if head in (2, STATE_VERSION):
+        if head == STATE_VERSION or head in _LIKE_NOW:
             state = _decode(memoryview(data)[_HEAD:])
-            if head == 2:
+            if head in _LIKE_NOW:
                 upgrade(state.features)
             return state
         if head >= 0x90:  # version 1 had no head: MessagePack's arrays begin with such bytes
@@ -118,6 +123,11 @@ def save_state(state: KeyState) -> bytes:
 def is_waiting(data: bytes) -> bool:
     """Whether something waits in saved state, told without reading it."""
     return data[:1] in _WITH_HEAD and any(data[1:_HEAD])
+
+
+def first_due_of(data: bytes) -> int:
+    """The event time (milliseconds since the epoch) before which nothing that waits in saved state is due."""
+    return int.from_bytes(data[1:_HEAD], "big")
 
 
 def dues_of(data: bytes) -> list[tuple[int, int]]:
@@ -198,8 +208,11 @@ class Detector:
         if ts > state.newest:
             state.newest = ts
         firings, anomalies = self.rules.evaluate(key, lookup, state, src if is_actor else JOINED)
+        raised = [alerts.from_firing(firing, self.rules.version) for firing in firings]
+        if is_actor:
+            _withhold(state, raised)
         features = measure(state.features, lookup) if is_actor and self._with_features else None
-        due += [alerts.from_firing(firing, self.rules.version) for firing in firings]
+        due += raised
         return Outcome("counted", due, features, anomalies)
 
     def advance(self, key: str, state: KeyState, src: int, reached: int) -> list[alerts.Alert]:
@@ -215,6 +228,9 @@ class Detector:
             rules = self._rules_for(waiting.version)
             firings = rules.settle(key, state, waiting, own, self._explained)
             made += [alerts.from_firing(firing, rules.version) for firing in firings]
+        if key.startswith("actor/"):
+            # By the alerts' own times: it must not matter whether a tick or the next lookup decides.
+            _withhold(state, made)
         return made
 
     def _known(self, state: KeyState) -> set[str]:
@@ -225,6 +241,13 @@ class Detector:
         if version == self.rules.version or self._rules_of is None:
             return self.rules
         return self._rules_of(version)
+
+
+def _withhold(state: KeyState, made: list[alerts.Alert]) -> None:
+    """What the desk is alerted about does not teach the model what is usual."""
+    for alert in made:
+        if alert.rule.level in _LOUD:
+            hold(state.features, alert.ts)
 
 
 def fingerprint_of(lookup: dict[str, Any]) -> bytes:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from monitor import alerts
-from monitor.model import FEATURES, PeerModel, top_features
+from monitor.model import PeerModel, explain, family
 from monitor.rules import Correlation, RuleSet
+
+#: What the explanation of an alert needs of a lookup, where it is known.
+TOLD: Final = ("explanation", "on_shift", "in_area", "purpose.status")
 
 
 def score_lookup(
@@ -16,25 +19,33 @@ def score_lookup(
     features: Sequence[float],
     anomalies: Sequence[str],
     rules: RuleSet,
+    parent: PeerModel | None = None,
 ) -> list[alerts.Alert]:
-    """Score and learn one lookup. ``features`` are in the order of ``FEATURES``; ``anomalies`` are the ids of the rules that wait for its score."""
+    """Score and learn one lookup. ``features`` are those of :func:`monitor.model.features.measure`; ``anomalies`` are the ids of
+    the rules that wait for its score; ``parent`` is the model of all groups, which judges while ``model`` is young."""
     actor, ts = lookup["actor.id"], lookup["ts"]
+    judge = family.judge_of(model, parent)
     wanted = [rule for name in anomalies if isinstance(rule := rules.by_id.get(name), Correlation)]
-    bounds = [model.quantile_at(rule.options.get("quantile", 0.999)) for rule in wanted]
-    scored = model.learn(actor, ts, features)
-    if not (scored.alert or wanted):
+    bounds = [judge.quantile_at(rule.options.get("quantile", 0.999)) for rule in wanted]
+    scored = family.learn(model, parent, actor, ts, features)
+    if not (scored.alert or wanted or scored.p < 1.0):
         return []
-    made: list[alerts.Alert] = []
-    reasons: list[str] = []
-    if scored.alert:
-        reasons = _reasons(model, features)
-        made.append(alerts.from_model(lookup, scored.score, reasons, rules.version))
+    raised = [alerts.MODEL_RULE] if scored.alert else []
     for rule, bound in zip(wanted, bounds, strict=True):
-        if scored.score > bound and model.is_due(f"{rule.fingerprint}/{actor}", ts, rule.suppress_ms or rule.span_ms):
-            reasons = reasons or _reasons(model, features)
-            made.append(alerts.from_model(lookup, scored.score, reasons, rules.version, alerts.info_of(rule)))
+        if scored.score > bound and judge.is_due(f"{rule.fingerprint}/{actor}", ts, rule.suppress_ms or rule.span_ms):
+            raised.append(alerts.info_of(rule))
+    made = []
+    if raised:
+        factors = explain.factors_of(judge, features)
+        reasons = [explain.sentence(each) for each in factors]
+        reasons.append(explain.rank_of(judge, scored.score))
+        if judge is not model:
+            reasons.append("the peers are all staff here: too little is known of the actor's own group")
+        said = explain.for_the_actor(judge, lookup, features)
+        made = [alerts.from_model(lookup, scored.score, reasons, rules.version, info, factors, said) for info in raised]
+    if scored.p < 1.0:
+        reasons, said = explain.meter_reasons(judge, features, scored.p), explain.for_the_actor(judge, lookup, features)
+        made.append(
+            alerts.from_model(lookup, 1.0 - scored.p, reasons, rules.version, alerts.METER_RULE, speaks_for=said)
+        )
     return made
-
-
-def _reasons(model: PeerModel, features: Sequence[float]) -> list[str]:
-    return top_features(model, dict(zip(FEATURES, features, strict=True)))

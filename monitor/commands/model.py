@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from monitor.commands.common import fail, kafka_errors, load_reference, load_rules, out, read_lines
+from monitor.model.features import FEATURES
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 
 class Card(msgspec.Struct, frozen=True):
-    """A peer group's model: lookups scored, the score that a lookup must pass to alert (``None`` until there are enough), quantiles of
-    the score, the group's mean of each feature; of a history also its alerts, and how many there are per 1,000 lookups."""
+    """A peer group's model: lookups learned from, the score that a lookup must pass to alert (``None`` while it is young), quantiles
+    of the score, what is usual of each feature (of ten members one is below, half, nine); of a history also its alerts, and how many
+    there are per 1,000 of these lookups."""
 
     group: str
     lookups: int
     threshold: float | None
     quantiles: dict[str, float]
-    means: dict[str, float]
+    usual: dict[str, tuple[float, float, float]]
     alerts: int | None = None
     per_thousand: float | None = None
 
@@ -48,7 +50,7 @@ def show(
     if events is None and reference is None:
         with kafka_errors(settings.bootstrap):
             models = asyncio.run(_from_kafka(settings))
-        cards = [card(group, models[group], settings.quantile) for group in sorted(models)]
+        cards = [card(named(group), models[group], settings.quantile) for group in sorted(models)]
     elif events is None or reference is None:
         raise fail("give --events and --reference, or none of them and Kafka is read")
     else:
@@ -67,10 +69,20 @@ def card(group: str, model: PeerModel, quantile: float, alerts: int | None = Non
         model.seen,
         threshold if threshold < 1.0 else None,
         {str(q): model.quantile_at(q) for q in QUANTILES},
-        dict(model.means),
+        {name: _usual(model, position) for position, name in enumerate(FEATURES)},
         alerts,
-        None if alerts is None else alerts / model.seen * 1000,
+        None if not model.seen or alerts is None else alerts / model.seen * 1000,
     )
+
+
+def _usual(model: PeerModel, position: int) -> tuple[float, float, float]:
+    low, middle, high = (model.ranges.at(position, q) for q in (0.1, 0.5, 0.9))
+    return low, middle, high
+
+
+def named(group: str) -> str:
+    """The group's name for people: the model that judges for young groups has one that no group can have."""
+    return f"all (partition {group.rpartition('/')[2]})" if group.startswith("\x00") else group
 
 
 async def _from_kafka(settings: Settings) -> dict[str, PeerModel]:
@@ -113,7 +125,7 @@ def _of_history(settings: Settings, events: Path, reference: Path, rules: Path |
     )  # fmt: skip
     raised = [alert for alert in run.run(read_lines(events), int(time.time() * 1000)) if alert.kind == "model"]
     counts = Counter(_group_of(alert, known) for alert in raised)
-    return [card(group, run.models[group], settings.quantile, counts[group]) for group in sorted(run.models)]
+    return [card(named(group), run.models[group], settings.quantile, counts[group]) for group in sorted(run.models)]
 
 
 def _group_of(alert: Alert, known: Any) -> str:
@@ -137,7 +149,7 @@ def _print(cards: list[Card]) -> None:
             "–" if each.per_thousand is None else f"{each.per_thousand:.2f}",
         )
     out.print(table)
-    features = Table("mean of", *(each.group for each in cards))
-    for name in cards[0].means if cards else ():
-        features.add_row(name, *(f"{each.means[name]:.2f}" for each in cards))
+    features = Table("usual (10–90 % of the members)", *(each.group for each in cards))
+    for name in FEATURES if cards else ():
+        features.add_row(name, *("{0:.2f}–{2:.2f}".format(*each.usual[name]) for each in cards))
     out.print(features)

@@ -1,90 +1,46 @@
-"""The model of one peer group: it scores and learns every lookup, and keeps a quantile of its score.
-
-Half-space trees: S. C. Tan, K. M. Ting, T. F. Liu, "Fast Anomaly Detection for Streaming Data", IJCAI 2011.
-"""
+"""The model of one peer group: it scores and learns every lookup, and keeps a quantile of its score."""
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
 
-from monitor.model.features import FEATURES
-from monitor.model.trees import FlatTrees, Scale
+from monitor.model import meter
+from monitor.model.catalogue import CATALOGUE, EXPLAINED, FEATURES, WITHHELD
+from monitor.model.quantile import ScoreQuantile
+from monitor.model.ranges import Ranges, bins_of
 
-MODEL_VERSION: Final = 3
-TREES: Final = 10
-HEIGHT: Final = 6
-WINDOW: Final = 500
-SEED: Final = 20261124
-#: No alert before a group has shown so many lookups.
+MODEL_VERSION: Final = 4
+#: Of an actor's first lookups nothing is learned: shares and rates start from nothing, and would make the others look much.
+SETTLED: Final = 120
+#: No alert before a group has shown so many lookups and actor-days of so many actors: until then the model of all groups
+#: judges. With fewer actor-days the highest of a thousand is only the highest so far, of which there are many.
 WARM_UP: Final = 2000
-#: The model alerts about one actor at most once in so much event time, in milliseconds.
-QUIET_MS: Final = 3600 * 1000
-#: An actor's extreme scores count in the quantile at most once in so much event time, in milliseconds.
+WARM_DAYS: Final = 300
+FEWEST: Final = 10
+#: The model alerts about one actor at most once in so much event time, in milliseconds; the leak meter less often.
+QUIET_MS: Final = 24 * 3600 * 1000
+METER_QUIET_MS: Final = 28 * 24 * 3600 * 1000
+#: An actor's extreme scores count in the quantile at most once in so much event time (milliseconds), as one actor-day.
 COUNTED_MS: Final = 7 * 24 * 3600 * 1000
-_BINS: Final = 800
-_DECADES: Final = 4.0
-_EVERY: Final = 50
-_FORGET_AT: Final = 200_000
 #: For how many names it is kept when they last alerted.
 _MAX_NAMED: Final = 20_000
+_COUNT: Final = len(FEATURES)
+_NOTHING: Final = CATALOGUE[FEATURES.index("nothing_ever")]
+_FLAGS: Final = _COUNT + 3
+#: The tail of a vector given by names.
+_NO_TAIL: Final = (float(SETTLED), 0.0, 0.0, 0.0)
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """One lookup's score and the threshold it was held against, both 0..1."""
+    """One lookup's score and the threshold it was held against, both 0..1; ``p`` is the leak meter's when it alerts, else 1."""
 
     score: float
     threshold: float
     alert: bool
-
-
-class ScoreQuantile:
-    """A quantile of a stream of scores in 0..1, from a histogram over log10(1 - score), where the interesting ones lie.
-
-    River's own ``stats.Quantile`` keeps its state out of reach, so that it can only be saved by pickle; this saves as a
-    list of counts. The error is half a bin: 0.6 % of (1 - score). Old scores fade: all counts halve now and then.
-    """
-
-    def __init__(self, q: float, counts: list[int] | None = None) -> None:
-        self.q = q
-        self.counts = counts if counts is not None else [0] * _BINS
-        self.total = sum(self.counts)
-        self.value = self._find()
-        self._since = 0
-
-    def update(self, score: float) -> None:
-        """Take one score in."""
-        self.counts[_bin(score)] += 1
-        self.total += 1
-        self._since += 1
-        if self._since >= _EVERY:
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Compute the value now rather than after the next so many scores."""
-        if self.total > _FORGET_AT:
-            self.counts = [count // 2 for count in self.counts]
-            self.total = sum(self.counts)
-        self._since = 0
-        self.value = self._find()
-
-    def _find(self) -> float:
-        return self.at(self.q)
-
-    def at(self, q: float) -> float:
-        """Another quantile of the same scores."""
-        above = list(accumulate(reversed(self.counts)))
-        bins = bisect_right(above, (1.0 - q) * self.total)
-        return 1.0 - 10 ** (-(_BINS - bins) * _DECADES / _BINS) if bins < _BINS else 1.0
-
-
-def _bin(score: float) -> int:
-    return min(_BINS - 1, int(-math.log10(max(1.0 - score, 1e-9)) * _BINS / _DECADES))
+    p: float = 1.0
 
 
 def _is_due(last: dict[str, int], actor: str, ts: int, quiet_ms: int) -> bool:
@@ -98,6 +54,30 @@ def _is_due(last: dict[str, int], actor: str, ts: int, quiet_ms: int) -> bool:
 
 
 class _Saved(msgspec.Struct, array_like=True):
+    version: int
+    quantile: float
+    seen: int
+    actors: list[str]
+    masses: list[list[int]]
+    kinds: list[int]
+    faded: int
+    refreshed: int
+    surprises: list[list[int]]
+    tolerated: float
+    days: int
+    scores: list[int]
+    before: list[int]
+    turned: int
+    since: int
+    threshold: float
+    alerted: dict[str, int]
+    counted: dict[str, int]
+    named: dict[str, int]
+
+
+class _Third(msgspec.Struct, array_like=True):
+    """A model of version 3, of half-space trees over the first 15 features."""
+
     version: int
     quantile: float
     seen: int
@@ -119,51 +99,72 @@ class PeerModel:
     """A peer group's model. The same lookups in the same order give the same scores, in any process."""
 
     def __init__(self, quantile: float = 0.999) -> None:
-        self._trees = FlatTrees(FEATURES, n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
-        self._scale = Scale()
+        self.ranges = Ranges()
         self.quantile = ScoreQuantile(quantile)
         self.seen = 0
-        self._means = [0.0] * len(FEATURES)
+        #: The first :data:`FEWEST` actors that were seen.
+        self._actors: list[str] = []
         self._alerted: dict[str, int] = {}
         self._counted: dict[str, int] = {}
         self._named: dict[str, int] = {}
 
+    @property
+    def is_young(self) -> bool:
+        """Whether too little is known of the group to judge anybody by it."""
+        return self.seen < WARM_UP or self.ranges.days < WARM_DAYS or len(self._actors) < FEWEST
+
     def step(self, actor: str, ts: int, vector: Mapping[str, float]) -> Scored:
         """:meth:`learn` for a vector by names."""
-        return self.learn(actor, ts, [vector[name] for name in FEATURES])
+        return self.learn(actor, ts, [*(vector[name] for name in FEATURES), *_NO_TAIL])
 
     def learn(self, actor: str, ts: int, values: Sequence[float]) -> Scored:
-        """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme.
+        """Score a lookup of ``actor`` at ``ts`` (milliseconds since the epoch), then learn it unless it is extreme or withheld.
 
-        Learning from the extreme would let a slow poisoner teach the model that leaking is ordinary. So it moves neither
-        the scaler nor the trees nor the means, and each actor's extremes move the quantile at most once in a while.
+        Learning from the extreme would let a slow poisoner teach the model that leaking is ordinary. So it moves no
+        histogram, and each actor's extremes move the quantile at most once in a while. A lookup that the work explains is
+        learned and never alerts.
         """
-        is_warm = self.seen >= WARM_UP
-        if not is_warm:
-            self._scale.learn(values)
-        leaves = self._trees.leaves_of(self._scale.transform(values))
-        score = self._trees.score(leaves)
-        threshold = self.quantile.value
-        is_extreme = is_warm and score > threshold
-        self.seen += 1
-        if score > 0.0 and (not is_extreme or _is_due(self._counted, actor, ts, COUNTED_MS)):
-            self.quantile.update(score)
-        if not is_extreme:
-            if is_warm:
-                self._scale.learn(values)
-            self._trees.learn(leaves)
-            share = 1 / min(self.seen, 5000)
-            self._means = [mean + (value - mean) * share for mean, value in zip(self._means, values, strict=True)]
-        return Scored(score, threshold, is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS))
+        is_young, flags = self.is_young, int(values[_FLAGS])
+        bins = bins_of(values)
+        score, threshold = self.ranges.score_of(bins), self.quantile.value
+        is_extreme = not is_young and score > threshold
+        if values[_COUNT] >= SETTLED:
+            self.seen += 1
+            if len(self._actors) < FEWEST and actor not in self._actors:
+                self._actors.append(actor)
+            if not (is_extreme or flags & WITHHELD):
+                self.quantile.update(score, ts, self.ranges.learn(values, ts, bins))
+            elif _is_due(self._counted, actor, ts, COUNTED_MS):
+                self.quantile.update(score, ts)
+        if is_young or flags & EXPLAINED:
+            return Scored(score, threshold, False)
+        return Scored(
+            score,
+            threshold,
+            is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS),
+            self._metered(actor, ts, values),
+        )
+
+    def _metered(self, actor: str, ts: int, values: Sequence[float]) -> float:
+        lookups, nothing = values[_COUNT], values[_COUNT + 1]
+        if nothing < meter.LEAST_NOTHING:
+            return 1.0
+        p = meter.p_value(lookups, nothing, self.tolerated)
+        return p if p <= meter.ALPHA and self.is_due(f"meter/{actor}", ts, METER_QUIET_MS) else 1.0
 
     @property
-    def means(self) -> dict[str, float]:
-        """The group's mean of each feature, of late."""
-        return dict(zip(FEATURES, self._means, strict=True))
+    def tolerated(self) -> float:
+        """The share of lookups that led to nothing which 95 % of the group stay below."""
+        return _NOTHING.natural(min(self.ranges.tolerated, 0.95)) / 100.0
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """The median of each feature over the members of the group, of late."""
+        return {name: self.ranges.at(position, 0.5) for position, name in enumerate(FEATURES)}
 
     def quantile_at(self, q: float) -> float:
-        """The score that a lookup must pass to be above the quantile ``q``; none can until the model is warm."""
-        return self.quantile.at(q) if self.seen >= WARM_UP else 1.0
+        """The score that a lookup must pass to be above the quantile ``q``; none can until the group is known."""
+        return 1.0 if self.is_young else self.quantile.at(q)
 
     def is_due(self, name: str, ts: int, quiet_ms: int) -> bool:
         """Whether what is called ``name`` has not alerted for ``quiet_ms``; then it does at ``ts``."""
@@ -177,52 +178,69 @@ class PeerModel:
         return True
 
     def score(self, vector: Mapping[str, float]) -> float:
-        """The score of a vector, without learning it."""
-        values = [vector[name] for name in FEATURES]
-        return self._trees.score(self._trees.leaves_of(self._scale.transform(values)))
+        """The score of a vector by names, without learning it."""
+        return self.ranges.score([vector[name] for name in FEATURES])
 
     def to_bytes(self) -> bytes:
         """All that was learned, as MessagePack. No pickle: nothing from Kafka may run code (promise 4)."""
-        trees = self._trees
+        ranges, quantile = self.ranges, self.quantile
         return msgspec.msgpack.encode(
             _Saved(
                 MODEL_VERSION,
-                self.quantile.q,
+                quantile.q,
                 self.seen,
-                self._scale.low,
-                self._scale.high,
-                trees.counter,
-                trees.counts,
-                trees.reference,
-                self.quantile.counts,
-                self.quantile._since,
-                self.quantile.value,
+                self._actors,
+                ranges.masses,
+                ranges.kinds,
+                ranges.faded,
+                ranges.since,
+                ranges.surprises,
+                ranges.tolerated,
+                ranges.days,
+                quantile.counts,
+                quantile.before,
+                quantile.turned,
+                quantile.since,
+                quantile.value,
                 self._alerted,
                 self._counted,
-                self._means,
                 self._named,
             )
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> PeerModel:
-        """The model of :meth:`to_bytes`, going on exactly where it was. Raises ``ValueError`` for anything else."""
+        """The model of :meth:`to_bytes`, going on exactly where it was. Raises ``ValueError`` for anything else.
+
+        A model of version 3 counted other features: it begins to learn anew, but who was alerted about lately is kept, so
+        that nobody is alerted about twice for it.
+        """
         try:
             version = msgspec.msgpack.decode(data, type=list[Any])[:1]
+            if version == [3]:
+                return cls._of_version_3(msgspec.msgpack.decode(data, type=_Third))
             if version != [MODEL_VERSION]:
                 raise ValueError(
-                    f"the saved model has version {version[0] if version else None}; this program reads version {MODEL_VERSION}"
+                    f"the saved model has version {version[0] if version else None}; this program reads versions 3 and {MODEL_VERSION}"
                 )
             saved = msgspec.msgpack.decode(data, type=_Saved)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ValueError(f"not a saved model: {error}") from None
+        if len(saved.masses) != _COUNT or len(saved.surprises) != _COUNT:
+            raise ValueError(f"the saved model has {len(saved.masses)} features; this program has {_COUNT}")
         model = cls(saved.quantile)
-        model.seen, model._means = saved.seen, saved.means
+        model.seen, model._actors = saved.seen, saved.actors
         model._alerted, model._counted, model._named = saved.alerted, saved.counted, saved.named
-        quantile = model.quantile = ScoreQuantile(saved.quantile, saved.scores)
-        quantile._since, quantile.value = saved.since, saved.threshold
-        model._scale = Scale(saved.low, saved.high)
-        model._trees.counts, model._trees.counter = saved.counts, saved.counter
-        if saved.reference is not None:
-            model._trees.turn_to(saved.reference)
+        ranges, quantile = model.ranges, model.quantile
+        ranges.masses, ranges.kinds, ranges.surprises = saved.masses, saved.kinds, saved.surprises
+        ranges.faded, ranges.since = saved.faded, saved.refreshed
+        ranges.tolerated, ranges.days = saved.tolerated, saved.days
+        quantile.counts, quantile.before, quantile.turned = saved.scores, saved.before, saved.turned
+        quantile.since, quantile.value = saved.since, saved.threshold
+        return model
+
+    @classmethod
+    def _of_version_3(cls, saved: _Third) -> PeerModel:
+        model = cls(saved.quantile)
+        model._alerted, model._counted, model._named = saved.alerted, saved.counted, saved.named
         return model

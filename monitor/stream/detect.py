@@ -22,7 +22,9 @@ from monitor.detector import (
     save_state,
 )
 from monitor.due import Due
+from monitor.model.family import partition_of_group
 from monitor.order import IDLE, Merger
+from monitor.scoring import TOLD
 from monitor.stream.batches import Out
 from monitor.stream.hot import Hot
 from monitor.stream.sweep import Sweep
@@ -39,9 +41,10 @@ from monitor.stream.topics import (
     partition_of,
 )
 
-#: What the alert of a model needs of a lookup, besides the subject: every lookup has it.
+#: What the alert of a model needs of a lookup: what every lookup has, and what may be unknown.
 _SLIM = ("id", "time", "ts", "system", "actor.id")
 _slim_of = itemgetter(*_SLIM)
+_SLIM_IF_KNOWN = ("subject.id", *TOLD)
 #: Bytes of saved state, all partitions together, of the keys whose state is kept as it is between chunks: to read it again is a
 #: tenth of the work. It takes some five times as much memory as its saved form.
 HOT_BYTES: Final = 6_000_000
@@ -100,12 +103,7 @@ class Detect:
         #: The states that this chunk has changed, and those of chunks before: the same as the table has them.
         self._states: dict[str, KeyState] = {}
         self._hot: Hot[KeyState] = Hot(HOT_BYTES // partitions)
-        self._due = Due()
-        for key in table.waiting:
-            # What cannot be read is counted as such, and begins anew, when a lookup of its key comes.
-            with suppress(BadState):
-                for src, due in dues_of(table.values[key]):
-                    self._due.add(src, due, key)
+        self._due = Due(((due, key) for key, due in table.waiting.items()), self._dues_of)
         #: How far the event time of each source partition has come, also while it is idle.
         self._passed: dict[int, int] = {}
         #: How far the lookups of each have come: later ones of it are placed no earlier.
@@ -187,6 +185,12 @@ class Detect:
             self._write_alerts(self._detector_of(self._version).advance(key, state, src, now), received, written)
             self._note_waiting(key, state)
 
+    def _dues_of(self, key: str) -> list[tuple[int, int]]:
+        # What cannot be read is counted as such, and begins anew, when a lookup of its key comes.
+        with suppress(BadState):
+            return dues_of(self.table.get(key) or b"")
+        return []
+
     def _note_waiting(self, key: str, state: KeyState) -> None:
         for waiting in state.waiting:
             self._due.add(waiting.src, waiting.due, key)
@@ -216,7 +220,7 @@ class Detect:
             slim = _slim(lookup)
             scored = orjson.dumps((self.partition, place, slim, outcome.features, outcome.anomalies))
             written.out.append(
-                Out(FEATURES, partition_of(group, self.partitions), group.encode(), scored, received, by)
+                Out(FEATURES, partition_of_group(group, self.partitions), group.encode(), scored, received, by)
             )
 
     def _state(self, key: str, written: Written) -> KeyState:
@@ -236,9 +240,10 @@ class Detect:
 
 def _slim(lookup: dict[str, Any]) -> dict[str, Any]:
     slim = dict(zip(_SLIM, _slim_of(lookup), strict=True))
-    subject = lookup.get("subject.id")
-    if subject is not None:
-        slim["subject.id"] = subject
+    for name in _SLIM_IF_KNOWN:
+        value = lookup.get(name)
+        if value is not None:
+            slim[name] = value
     return slim
 
 

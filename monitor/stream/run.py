@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 import uvloop
 
-from monitor.alerts import MODEL_RULE
+from monitor.alerts import METER_RULE, MODEL_RULE
 from monitor.http import serve
 from monitor.metrics import Metrics
 from monitor.rules import RuleSet
@@ -44,7 +44,7 @@ def _series(rules: RuleSet) -> list[tuple[str, str]]:
     found = [(rule.id, rule.level) for rule in rules.detections] + [
         (rule.id, rule.level) for rule in rules.correlations
     ]
-    return [*found, (MODEL_RULE.id, MODEL_RULE.level)]
+    return [*found, *((rule.id, rule.level) for rule in (MODEL_RULE, METER_RULE))]
 
 
 def watch(hangs: Callable[[], float], limit: float, act: Callable[[], None]) -> threading.Thread:

@@ -9,7 +9,9 @@ import msgspec
 import orjson
 
 from monitor import alerts
-from monitor.model import FEATURES, PeerModel
+from monitor.model import PeerModel
+from monitor.model.catalogue import SIZE
+from monitor.model.family import parent_of
 from monitor.order import Merger, Place
 from monitor.rules import RuleSet
 from monitor.scoring import score_lookup
@@ -35,14 +37,27 @@ class Group:
         self.at = at
 
     def step(
-        self, place: Place, slim: dict[str, Any], features: Sequence[float], anomalies: Sequence[str], rules: RuleSet
+        self,
+        place: Place,
+        slim: dict[str, Any],
+        features: Sequence[float],
+        anomalies: Sequence[str],
+        rules: RuleSet,
+        parent: Group,
     ) -> list[alerts.Alert]:
         """Score and learn one lookup; one that was learned before (redelivered) gives no alert."""
+        is_new_to_parent = parent.takes(place)
+        if not self.takes(place):
+            return []
+        return score_lookup(self.model, slim, features, anomalies, rules, parent.model if is_new_to_parent else None)
+
+    def takes(self, place: Place) -> bool:
+        """Whether a lookup was not learned before; from now on it was."""
         _, src, off = place
         if off <= self.at.get(src, -1):
-            return []
+            return False
         self.at[src] = off
-        return score_lookup(self.model, slim, features, anomalies, rules)
+        return True
 
 
 class Score:
@@ -53,6 +68,7 @@ class Score:
         self._packs = packs
         self.table = table
         self._quantile = quantile
+        self._parent = parent_of(table.partition)
         self._groups: dict[str, Group] = {}
         self._changed: set[str] = set()
         every = range(partitions)
@@ -75,7 +91,7 @@ class Score:
                 keyed, src, reached = content
                 self._merger.advance((keyed, src), reached)
                 continue
-            if len(content[3]) != len(FEATURES):
+            if len(content[3]) != SIZE:
                 # Left in the topic by a version with other features: it cannot be scored, and must not stop what can.
                 written.bad_states += 1
                 continue
@@ -88,8 +104,9 @@ class Score:
         for place, (name, content, by, origin) in self._merger.ready():
             _, (_, _, _, received, version), slim, features, anomalies = content
             origin.waiting -= 1
-            self._changed.add(name)
-            for alert in self._group(name, written).step(place, slim, features, anomalies, self._packs.rules(version)):
+            self._changed.update((name, self._parent))
+            group, parent = self._group(name, written), self._group(self._parent, written)
+            for alert in group.step(place, slim, features, anomalies, self._packs.rules(version), parent):
                 written.alerts.append((alert, received))
                 written.out.append(alert_out(alert, self.partitions, received, by))
         return written

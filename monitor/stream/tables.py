@@ -13,7 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from monitor.detector import is_waiting
+from monitor.detector import first_due_of, is_waiting
 from monitor.settings import Settings
 from monitor.stream.batches import Out, Span
 from monitor.stream.rocks import StateFolder
@@ -47,8 +47,8 @@ class Table:
         self.synced = 0
         #: The keys of which an older state lies behind the newest in the changelog, so that compaction would keep the older.
         self.stale: set[str] = set()
-        #: The keys in whose state something waits.
-        self.waiting: set[str] = set()
+        #: The keys in whose state something waits, and the event time (ms) before which nothing of it is due.
+        self.waiting: dict[str, int] = {}
         self._notes_waiting = topic == DETECT_STATE
         self._seal = seal
         self._positions: dict[str, int] = {}
@@ -76,14 +76,14 @@ class Table:
         if not self._notes_waiting:
             return
         if is_waiting(value):
-            self.waiting.add(key)
+            self.waiting[key] = first_due_of(value)
         else:
-            self.waiting.discard(key)
+            self.waiting.pop(key, None)
 
     def _drop(self, key: str) -> None:
         self.values.pop(key, None)
         self.stale.discard(key)
-        self.waiting.discard(key)
+        self.waiting.pop(key, None)
 
     def remove(self, position: int, keys: Iterable[str], timestamp: int | None) -> list[Out]:
         """Remove keys and return the changelog's tombstones, after which Kafka drops what it has of them."""

@@ -106,9 +106,11 @@ def wait_until_equal(service: Service, expected: dict[str, bytes], seconds: floa
 
 
 def test_two_workers_give_the_backtests_alerts_byte_for_byte(service: Service) -> None:
-    records, raws = world(actors=200, days=7)
+    # Long enough for one group, and for the model of all groups in another partition, to be known.
+    records, raws = world(actors=100, days=18)
     assert len(raws) >= 20_000
     with_joined_rule(service)
+    service.settings = service.settings.model_copy(update={"quantile": 0.99})
     expected = backtest(service, records, raws)
     kinds = {alerts.decode(raw).kind for raw in expected.values()}
     entities = {alerts.decode(raw).entity.kind for raw in expected.values()}
@@ -117,7 +119,7 @@ def test_two_workers_give_the_backtests_alerts_byte_for_byte(service: Service) -
     send_reference(service.settings, records)
     send_events(service.settings, raws)
     workers = [service.start_worker(), service.start_worker()]
-    wait_until_equal(service, expected, 150)
+    wait_until_equal(service, expected, 240)
     assert all(worker.poll() is None for worker in workers)
 
 

@@ -6,19 +6,24 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model import FEATURES, PeerModel, scorer, top_features
-from monitor.model.scorer import QUIET_MS, WARM_UP, ScoreQuantile
+from monitor.model.quantile import DAY, SPAN_MS, ScoreQuantile
+from monitor.model.scorer import FEWEST, QUIET_MS, WARM_UP
 
 HOUR = 3600_000
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def ordinary(chance: random.Random) -> dict[str, float]:
-    return {name: min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for name in FEATURES}
+    """A vector like most; one lookup a day, so that each is an actor-day."""
+    made = {name: min(1.0, max(0.0, chance.gauss(0.2, 0.05))) for name in FEATURES}
+    return {**made, "rate_1d": 0.005}
 
 
 EXTREME = dict.fromkeys(FEATURES, 1.0)
@@ -59,15 +64,15 @@ def test_one_actor_alerts_once_in_a_while(warm: bytes) -> None:
 
 
 def test_a_poisoner_does_not_teach_the_model(warm: bytes) -> None:
-    """Whoever repeats the extreme stays extreme, and moves neither the trees nor the group's means."""
+    """Whoever repeats the extreme stays extreme, and moves not what is usual in the group."""
     model = PeerModel.from_bytes(warm)
     first = model.step("o-x", 10**12, EXTREME)
-    means = dict(model.means)
+    usual = dict(model.medians)
     for number in range(400):
         last = model.step("o-x", 10**12 + number * HOUR, EXTREME)
     assert last.score == first.score
     assert last.score > last.threshold
-    assert model.means == means
+    assert model.medians == usual
 
 
 def test_one_extreme_does_not_change_how_the_ordinary_is_scored(warm: bytes) -> None:
@@ -80,11 +85,12 @@ def test_one_extreme_does_not_change_how_the_ordinary_is_scored(warm: bytes) -> 
 
 def test_the_reasons_name_what_stands_out(warm: bytes) -> None:
     model = PeerModel.from_bytes(warm)
-    usual = dict(model.means)
+    usual = dict(model.medians)
     for name in ("off_shift", "new_subjects"):
         reasons = top_features(model, {**usual, name: 1.0}, 1)
         assert scorer_words(name) in reasons[0]
-        assert "1.00; usual in the group: 0.2" in reasons[0]
+        assert "100 %, where 8 in 10 of the peers have 1" in reasons[0]
+        assert "at their median of 20 the score would be 0." in reasons[0]
 
 
 def scorer_words(name: str) -> str:
@@ -151,12 +157,35 @@ def test_the_quantile_is_within_a_bin_of_the_true_one(scores: list[float], q: fl
     assert sum(score >= lower for score in scores) > (1 - q) * len(scores) - 1e-9
 
 
-def test_old_scores_fade() -> None:
+def test_scores_of_two_months_ago_count_no_more() -> None:
     quantile = ScoreQuantile(0.9)
-    for _ in range(150_000):
-        quantile.update(0.2)
-    for _ in range(150_000):
-        quantile.update(0.8)
-    quantile.refresh()
-    assert quantile.total < 300_000
-    assert quantile.value == pytest.approx(0.8, abs=0.01)
+    for number in range(8000):
+        quantile.update(0.2, 1 + number * SPAN_MS // 2500)
+    assert quantile.value == pytest.approx(0.2, abs=0.01)
+    for number in range(8000):
+        quantile.update(0.1, 4 * SPAN_MS + number * SPAN_MS // 2500)
+    assert quantile.value == pytest.approx(0.1, abs=0.01)
+    assert quantile.share_above(0.15) == 0.0
+    assert quantile.total < 6000 * DAY
+
+
+def test_a_group_of_a_few_actors_judges_nobody() -> None:
+    model, chance = PeerModel(0.99), random.Random(1)
+    for number in range(WARM_UP + 100):
+        model.step(f"o-{number % (FEWEST - 1)}", number * 1000, ordinary(chance))
+    assert model.is_young
+    assert not model.step("o-1", 10**10, EXTREME).alert
+    assert model.quantile_at(0.5) == 1.0
+
+
+def test_a_model_of_version_3_keeps_its_alerts_and_learns_anew() -> None:
+    """Written by the version before, of half-space trees: o-x was alerted about, and the rule ``rule`` about o-y."""
+    model = PeerModel.from_bytes(bytes.fromhex((GOLDEN / "model-v3.hex").read_text()))
+    assert (model.seen, model.quantile.q, model.is_young) == (0, 0.99, True)
+    assert not model.is_due("rule/o-y", 10**12 + 999, 1000)
+    chance = random.Random(3)
+    for number in range(WARM_UP):
+        model.step(f"o-{number % 50}", 10**12 - WARM_UP + number, ordinary(chance))
+    assert not model.step("o-x", 10**12 + 1, EXTREME).alert
+    assert model.step("o-x", 10**12 + QUIET_MS, EXTREME).alert
+    assert PeerModel.from_bytes(model.to_bytes()).to_bytes() == model.to_bytes()

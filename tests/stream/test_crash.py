@@ -71,7 +71,9 @@ def early_model() -> Iterator[None]:
     """The model may alert after 200 lookups of a group: a world in which it does by itself would make the crashes slow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scorer, "WARM_UP", 200)
-        patch.setattr(scorer, "WINDOW", 100)
+        patch.setattr(scorer, "WARM_DAYS", 5)
+        patch.setattr(scorer, "SETTLED", 10)
+        patch.setattr(scorer, "FEWEST", 3)
         yield
 
 

@@ -23,7 +23,7 @@ from monitor.detector import BadState, Detector
 from monitor.explanations import Explanations
 from monitor.explanations.builtin import BUILT_IN
 from monitor.metrics import Metrics
-from monitor.model import FEATURES as MODEL_FEATURES
+from monitor.model.catalogue import SIZE
 from monitor.rerun import CONTROL, UnknownPack, version_in
 from monitor.rules import RuleSet
 from monitor.settings import Settings
@@ -498,7 +498,7 @@ def test_features_of_another_version_are_counted_and_stop_nothing() -> None:
         return SimpleNamespace(key=b"officers", value=value, offset=offset, timestamp=NOW, headers=())
 
     stage, chunk = Score(1, Table("state", 0), 0.99, Pinned(RuleSet())), Chunk(None)
-    written = stage.process([vector(0, len(MODEL_FEATURES) - 1), vector(1, len(MODEL_FEATURES))], chunk)
+    written = stage.process([vector(0, SIZE - 1), vector(1, SIZE)], chunk)
     assert (written.bad_states, stage.held, chunk.waiting) == (1, 0, 0)
     assert stage._groups["officers"].at == {0: 1}
 

@@ -200,13 +200,14 @@ def test_the_keys_in_which_something_waits_are_noted() -> None:
     table = Tables(Settings()).new(DETECT_STATE, 0)
     idle, waiting = save_state(KeyState()), save_state(KeyState(waiting=[Waiting(5, 0, "n", [], {})]))
     table.change(1, [("a", waiting), ("b", idle), ("c", waiting), ("d", waiting)], 0)
+    assert table.waiting["a"] == 5
     table.change(2, [("a", idle), ("b", waiting)], 0)
     table.remove(3, ["c"], 0)
-    assert table.waiting == {"b", "d"}
+    assert table.waiting == {"b": 5, "d": 5}
     again = Tables(Settings()).new(DETECT_STATE, 0)
     for out in table.change(4, table.values.items(), 0):
         again.restore((out.key or b"").decode(), out.value)
-    assert again.waiting == {"b", "d"}
+    assert again.waiting == {"b": 5, "d": 5}
 
 
 @pytest.fixture
