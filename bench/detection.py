@@ -36,6 +36,7 @@ TARGET_OVERALL: Final = 0.95
 TARGET_TYPOLOGY: Final = 0.85
 TARGET_FALSE: Final = 1.0
 _LEAST: Final = "medium"
+_LOUD: Final = frozenset(LEVELS[LEVELS.index(_LEAST) :])
 _START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 console = Console(width=140)
 
@@ -82,7 +83,7 @@ def run(folder: Path, seed: int, days: int) -> Found:
         len(lines),
         _split(labels, alerts, lambda label: label["typology"]),
         _split([label for label in labels if "care" in label], alerts, lambda label: label["care"]),
-        delays(labels, alerts),
+        delays(labels, [alert for alert in alerts if alert.rule.level in _LOUD]),
         false_alerts(labels, alerts, actors, days / 7, _LEAST) or 0.0,
         false_alerts(labels, by_model, actors, days / 7, _LEAST) or 0.0,
         time.process_time() - began,
@@ -93,7 +94,7 @@ def _split(
     labels: Iterable[dict[str, Any]], alerts: Sequence[Alert], of: Callable[[dict[str, Any]], str]
 ) -> dict[str, tuple[int, int, int]]:
     named = [{**label, "typology": of(label)} for label in labels]
-    loud = [alert for alert in alerts if alert.rule.level in LEVELS[LEVELS.index(_LEAST) :]]
+    loud = [alert for alert in alerts if alert.rule.level in _LOUD]
     any_level = {name: (there, found) for name, there, found in recall_by_misuser(named, alerts)}
     at_least = {name: found for name, _, found in recall_by_misuser(named, loud)}
     return {name: (*counts, at_least[name]) for name, counts in any_level.items()}
@@ -107,7 +108,7 @@ def report(title: str, worlds: Sequence[Found]) -> bool:
     for each in worlds:
         for name, values in each.delays.items():
             waited.setdefault(name, []).extend(values)
-    console.print("| typology | misusers | found | by medium or more | median time to the first alert |")
+    console.print("| typology | misusers | found | by medium or more | median time to that |")
     console.print("|---|---:|---:|---:|---:|")
     for name, counts in total.items():
         console.print(f"| {name} | {_cells(counts)} | {_hours(waited.get(name))} |")

@@ -44,7 +44,7 @@ CHANGE = RECORD | st.tuples(st.sampled_from(sorted(FIELDS)), IDS)
 def contents(known: Reference, store: MutableMapping[str, bytes]) -> dict[str, Any]:
     """All of it, without the order in which it came: what is in memory, and the store's bytes."""
     known.flush()
-    in_memory = {name: dict(value) for name, value in vars(known).items() if name[0] != "_"}
+    in_memory = {name: dict(value) for name, value in vars(known).items() if name[0] != "_" and name != "position"}
     return {**in_memory, "": dict(store)}
 
 

@@ -140,7 +140,9 @@ async def in_lanes(
     lanes: dict[int, asyncio.Queue[Any]] = {}
 
     async def follow(lane: asyncio.Queue[Any]) -> None:
-        while True:
+        own = asyncio.current_task()
+        # What it is told to end in may not tell it: aiokafka's consumers swallow that while they are stopped.
+        while own is not None and not own.cancelling():
             event = await lane.get()
             if is_current(event):
                 await handle(event)

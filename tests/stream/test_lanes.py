@@ -83,3 +83,31 @@ def test_what_was_read_before_a_rebalance_is_dropped() -> None:
 
     asyncio.run(in_lanes(told([chunk(0, 0), chunk(0, 1, generation=0), chunk(0, 2)]), handle, is_current))
     assert done == [0, 2]
+
+
+def test_a_failure_ends_all_though_another_lane_does_not_hear_of_it() -> None:
+    """aiokafka's consumers swallow the cancellation of who stops them; that lane would wait for its next chunk for ever."""
+    begun, swallowed = asyncio.Event(), asyncio.Event()
+
+    async def handle(event: Any) -> None:
+        if event.message.partition == 0:
+            await begun.wait()
+            raise KeyError("broken")
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            swallowed.set()
+
+    async def run() -> None:
+        async def chunks() -> AsyncIterator[Any]:
+            yield chunk(0, 0)
+            yield chunk(1, 0)
+            await asyncio.sleep(60)
+
+        async with asyncio.timeout(10):
+            await in_lanes(chunks(), handle, is_current)
+
+    with pytest.raises(KeyError):
+        asyncio.run(run())
+    assert swallowed.is_set()

@@ -34,7 +34,11 @@ def _shifted():
     except OSError:
         return _now()
 time.time = _shifted
+from monitor.model import scorer
+scorer.WARM_UP, scorer.WARM_DAYS, scorer.SETTLED = %r
 """
+#: After how many lookups, actor-days, and lookups of an actor the model judges here: the traffic is too short for the usual.
+SOONER = 300, 20, 40
 #: Longer than a session: by then somebody else has taken over what a killed worker had.
 _FULL_FOR = 15.0
 #: Below the ports that clients are given: one that looks for a dead broker must not get the broker's port for itself.
@@ -101,7 +105,7 @@ class Fleet:
         self.draw = list(self.faults)
         self._clocks = folder / "clocks"
         self._clocks.mkdir(parents=True)
-        (self._clocks / "sitecustomize.py").write_text(_CLOCK)
+        (self._clocks / "sitecustomize.py").write_text(_CLOCK % (SOONER,))
 
     def __enter__(self) -> Fleet:
         return self

@@ -9,15 +9,17 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from unittest import mock
 
 from monitor.commands.ingest import send_reference
+from monitor.model import scorer
 from monitor.reference import Reference, decode
 from monitor.rules import RuleSet, load_texts
 from monitor.settings import Settings, pack_dir
 from monitor.stream.folder import RuleFolder
 from tests.torture.compare import differences
 from tests.torture.evidence import Ticks, done, expect, lag, observe
-from tests.torture.fleet import FEWEST, Fleet
+from tests.torture.fleet import FEWEST, SOONER, Fleet
 from tests.torture.traffic import RATE, Feeder, Traffic, make_traffic
 
 Say = Callable[[str], None]
@@ -227,7 +229,8 @@ def _judge(fleet: Fleet, traffic: Traffic, loaded: list[RuleSet], report: Report
     settings = fleet.settings
     ticks = Ticks(settings)
     packs = {rules.version: rules for rules in loaded}
-    expected = expect(settings, traffic.reference, loaded[0], packs, traffic.poison, ticks)
+    with mock.patch.multiple(scorer, **dict(zip(("WARM_UP", "WARM_DAYS", "SETTLED"), SOONER, strict=True))):
+        expected = expect(settings, traffic.reference, loaded[0], packs, traffic.poison, ticks)
     found, report.repeats, report.refused = observe(settings)
     report.lookups = sum(1 for raw in traffic.messages if raw not in traffic.poison)
     report.poison = len(expected.refused)
