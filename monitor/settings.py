@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         "refuse", description="with a key: `accept` state without signature too, until all has one"
     )
     standby_replicas: int = Field(
-        1, ge=0, le=7, description="how many other workers keep a copy of each partition's state, to take over at once"
+        0, ge=0, le=7, description="how many other workers keep a copy of each partition's state, to take over at once"
     )
     canary_every: float = Field(60.0, gt=0, description="seconds from one round of canaries to the next")
     canary_slo: float = Field(30.0, gt=0, description="seconds within which a canary must have gone the whole way")

@@ -75,8 +75,7 @@ def new_app(settings: Settings) -> App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         broker_session_timeout=settings.session_timeout,
-        # Often, since only by its answer does a worker learn that another's partitions are to be shared out.
-        broker_heartbeat_interval=min(1.0, settings.session_timeout / 6),
+        broker_heartbeat_interval=settings.session_timeout / 3,
         broker_commit_interval=settings.commit_interval,
         broker_max_poll_records=MAX_CHUNK,
         consumer_auto_offset_reset="earliest",

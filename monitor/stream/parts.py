@@ -23,6 +23,8 @@ class Parts(Generic[T]):
         self._make = make
         self._parts: dict[int, tuple[int, T]] = {}
         self._work: Counter[int] = Counter()
+        #: What was done with these did not come to its end, so that what they hold may not be in Kafka.
+        self._broken: set[int] = set()
         self._moved = asyncio.Event()
 
     @contextmanager
@@ -31,12 +33,15 @@ class Parts(Generic[T]):
         self._work[partition] += 1
         try:
             yield
+        except BaseException:
+            self._broken.add(partition)
+            raise
         finally:
             self._work[partition] -= 1
             self._moved.set()
 
     async def rest(self, partition: int, within: float) -> bool:
-        """Whether nothing is done with the partition's part any more, within so many seconds."""
+        """Whether nothing is done with the partition's part any more, within so many seconds, and all that was came to its end."""
         try:
             async with asyncio.timeout(within):
                 while self._work[partition]:
@@ -44,7 +49,7 @@ class Parts(Generic[T]):
                     await self._moved.wait()
         except TimeoutError:
             return False
-        return True
+        return partition not in self._broken
 
     async def of(self, partition: int, generation: int) -> T:
         """The part that does this partition's work in this generation of the group."""

@@ -27,8 +27,6 @@ MAX_CHUNK_BYTES = 700_000
 #: The longest Kafka holds a fetch for which it has nothing, in milliseconds. Faust asks for 1,500. aiokafka has one fetch in
 #: flight, for the partitions it holds nothing of; meanwhile one that is read faster than the others gets no new records.
 FETCH_WAIT_MS = 40
-#: How long to wait when all partitions are paused, in seconds.
-_PAUSED_WAIT = 0.05
 
 
 def pieces_of(records: list[Any]) -> Iterator[list[Any]]:
@@ -96,13 +94,6 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             self._acked_index[tp].discard(chunk[-1].offset)
             self._delivered.setdefault(tp, deque()).append(chunk[-1].offset)
             yield tp, self._chunk_message(tp, chunk)
-
-    async def _wait_next_records(self, timeout: float) -> Any:
-        # Faust waits a whole second when all partitions are paused, as they are in a rebalance and for a moment after it.
-        if self.flow_active and not self.app.client_only and not self._get_active_partitions():
-            await self.sleep(_PAUSED_WAIT)
-            return {}, set()
-        return await super()._wait_next_records(timeout)
 
     def _chunk_message(self, tp: TP, chunk: list[Any]) -> ConsumerMessage:
         last = chunk[-1]

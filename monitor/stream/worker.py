@@ -159,7 +159,8 @@ class Worker:
         """What is known of partitions that go is dropped; their state is kept until it is clear who has them now."""
         self.progress.forget(revoked)
         parts = {tp: self._parts[tp.topic].forget(tp.partition) for tp in revoked}
-        await asyncio.gather(*(self._keep_state(tp, part) for tp, part in parts.items() if part is not None))
+        if self.settings.standby_replicas:
+            await asyncio.gather(*(self._keep_state(tp, part) for tp, part in parts.items() if part is not None))
         for tp in revoked:
             if tp.topic == topics.FEATURES:
                 self._snapshots.pop(tp.partition, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from tests.torture.strain import away, burst
 pytestmark = pytest.mark.timeout(600)
 
 
+@pytest.mark.skipif(
+    "LOOKUP_MONITOR_LONG_TESTS" not in os.environ, reason="a minute and a half; set LOOKUP_MONITOR_LONG_TESTS"
+)
 def test_ten_times_what_the_workers_can_do_is_done_afterwards_in_bounded_memory(tmp_path: Path) -> None:
     said: list[str] = []
     found = burst(tmp_path, times=10, seconds=3, probe=2_000, say=said.append)

@@ -670,6 +670,7 @@ def test_a_chunk_is_not_begun_when_its_partition_has_gone() -> None:
     """The next generation may be long in coming, and a new part would not know what the old one held back."""
     shell: Any = SimpleNamespace(
         app=SimpleNamespace(consumer_generation_id=0, ended_generation=None, has_failed=False), _snapshots={}, _quiet_since={0: 1.0}, _told_idle={}, progress=Progress(Metrics()),
+        settings=Settings(standby_replicas=1),
     )  # fmt: skip
     shell._intakes, shell._detects, shell._scores = parts_of("intake"), parts_of("detect"), parts_of("score")
     shell._parts = {EVENTS: shell._intakes, KEYED: shell._detects, FEATURES: shell._scores}
