@@ -17,10 +17,11 @@ from typing import Any, NamedTuple, Protocol
 
 from river import anomaly, compose, preprocessing
 
+from bench.trees import FlatTrees, Scale
 from bench.vectors import Seen, World, world_of
 from monitor.model.catalogue import FEATURES
 from monitor.model.ranges import Ranges, bins_of
-from monitor.model.trees import FlatTrees, Scale
+from monitor.recall import average_precision
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -141,16 +142,6 @@ class Found(NamedTuple):
     top: float
     misusers: float
     cost: float
-
-
-def average_precision(ranked: Iterable[bool]) -> float:
-    """The average precision of what is in the order of falling scores."""
-    hits, total = 0, 0.0
-    for position, is_hit in enumerate(ranked, 1):
-        if is_hit:
-            hits += 1
-            total += hits / position
-    return total / hits if hits else 0.0
 
 
 def scores_of(world: World, make: Callable[[], Detector], group_of: Callable[[Seen], str]) -> tuple[list[float], float]:

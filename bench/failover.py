@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import socket
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +23,11 @@ import typer
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from rich.console import Console
 
+from bench.pages import page
 from bench.recovery import KEYS, fill, states_of
 from monitor import local_kafka
 from monitor.commands.run import spawn_worker, stop_workers
+from monitor.local_kafka_folder import free_port
 from monitor.settings import Settings
 from monitor.stream import topics
 
@@ -60,18 +59,8 @@ def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.1)
 
 
-def _page(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, ""
-    except OSError:
-        return 0, ""
-
-
 def _value(port: int, name: str) -> float | None:
-    status, text = _page(port, "/metrics")
+    status, text = page(port, "/metrics")
     lines = [line for line in text.splitlines() if line.startswith(name + " ")]
     return float(lines[0].split()[-1]) if status == 200 and lines else None
 
@@ -102,7 +91,7 @@ class Watch:
 def fail_over(settings: Settings, keys: int, folder: Path, limit: float) -> tuple[float, float]:
     """Kill one of two workers; the seconds until the first and the last partition go on."""
     stop = threading.Event()
-    ports = [_free_port(), _free_port()]
+    ports = [free_port(), free_port()]
     workers = [
         spawn_worker(settings.model_copy(update={"metrics_port": port}), folder / f"worker-{port}.log")
         for port in ports
@@ -111,7 +100,7 @@ def fail_over(settings: Settings, keys: int, folder: Path, limit: float) -> tupl
     feeder.start()
     watch = Watch(settings)
     try:
-        _until(lambda: all(_page(port, "/readyz")[0] == 200 for port in ports), limit, "both workers")
+        _until(lambda: all(page(port, "/readyz")[0] == 200 for port in ports), limit, "both workers")
         _until(lambda: all(_is_warm(port, settings) for port in ports), limit, "copies that are up to date")
         began = time.time() * 1000
         _until_all_go_on(watch, settings, began, limit)
@@ -147,12 +136,6 @@ def _is_warm(port: int, settings: Settings) -> bool:
         return True
     count, lag = _value(port, "lookup_monitor_standby_partitions"), _value(port, "lookup_monitor_standby_lag")
     return count is not None and count > 0 and lag is not None and lag < 500
-
-
-def _free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
 
 
 def main(

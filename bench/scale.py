@@ -17,7 +17,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from socket import create_server
 from statistics import median
 from typing import Annotated, Final, NamedTuple
 
@@ -31,6 +30,7 @@ from bench.load import Load, lookups
 from bench.ours.whole import reference_of
 from monitor.commands.ingest import send_events, send_reference
 from monitor.commands.run import spawn_worker, stop_workers
+from monitor.local_kafka_folder import free_port
 from monitor.settings import Settings
 from monitor.stream import topics
 
@@ -75,11 +75,6 @@ def ratio_of(turns: list[Turn]) -> float:
     return two / one
 
 
-def _free_port() -> int:
-    with closing(create_server(("127.0.0.1", 0))) as probe:
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def _site(folder: Path, messages: list[bytes]) -> Iterator[tuple[Settings, int]]:
     """A Kafka filled with the lookups and what they need of reference data; its process id."""
@@ -111,7 +106,7 @@ def _turn(workers: int, messages: list[bytes]) -> Turn:
     with tempfile.TemporaryDirectory(prefix="lookup-monitor-") as name, ExitStack() as stack:
         folder = Path(name)
         settings, broker = stack.enter_context(_site(folder, messages))
-        ports = [_free_port() for _ in range(workers)]
+        ports = [free_port() for _ in range(workers)]
         running: list[subprocess.Popen[bytes]] = []
         stack.callback(lambda: stop_workers(running))
         for number, port in enumerate(ports):

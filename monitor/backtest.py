@@ -52,7 +52,8 @@ class Backtest:
         self._run_on_ms = run_on_ms
         self._use(rules)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
-        self._models: dict[str, PeerModel] = {}
+        #: The models of all peer groups, by name, as far as they have learned.
+        self.models: dict[str, PeerModel] = {}
         self._acts = [Acts() for _ in range(partitions)]
         self._reached = [0] * partitions
         self._next = [0] * partitions
@@ -169,9 +170,9 @@ class Backtest:
             yield from score_lookup(self._model(group), lookup, features, anomalies, rules, parent)
 
     def _model(self, name: str) -> PeerModel:
-        model = self._models.get(name)
+        model = self.models.get(name)
         if model is None:
-            model = self._models[name] = PeerModel(quantile=self._quantile)
+            model = self.models[name] = PeerModel(quantile=self._quantile)
         return model
 
     def undecided(self) -> list[int]:

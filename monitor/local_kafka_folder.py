@@ -126,10 +126,10 @@ def choose_ports(folder: Path, port: int | None) -> tuple[int, int]:
     if port is not None and not _is_free(port):
         raise LocalKafkaError(f"Port {port} is taken{_holder(port)}. Stop that, or choose another port with --port.")
     last = read_state(folder)
-    broker = port if port is not None else last.port if last and _is_free(last.port) else _free_port()
-    controller = last.controller_port if last and _is_free(last.controller_port) else _free_port()
+    broker = port if port is not None else last.port if last and _is_free(last.port) else free_port()
+    controller = last.controller_port if last and _is_free(last.controller_port) else free_port()
     while controller == broker:
-        controller = _free_port()
+        controller = free_port()
     return broker, controller
 
 
@@ -148,7 +148,8 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

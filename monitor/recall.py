@@ -74,6 +74,17 @@ def is_true(labels: Iterable[Label], alerts: Sequence[Alert]) -> list[bool]:
     return [not misuse.isdisjoint(alert.events) for alert in alerts]
 
 
+def average_precision(order: Iterable[bool]) -> float:
+    """The mean precision at every true one, of what is in the order of falling scores (M. Zhu, 2004, Recall, Precision and
+    Average Precision); 0 when none is true."""
+    hits, total = 0, 0.0
+    for rank, right in enumerate(order, 1):
+        if right:
+            hits += 1
+            total += hits / rank
+    return total / hits if hits else 0.0
+
+
 def false_alerts(
     labels: Collection[Label], alerts: Sequence[Alert], actors: Iterable[str], weeks: float, least: str = "medium"
 ) -> float | None:

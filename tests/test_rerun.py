@@ -66,7 +66,7 @@ def raws(found: Iterable[Raised], decided: bool = True) -> list[bytes]:
 
 
 def models(run: Backtest) -> dict[str, bytes]:
-    return {group: model.to_bytes() for group, model in run._models.items()}
+    return {group: model.to_bytes() for group, model in run.models.items()}
 
 
 @cache

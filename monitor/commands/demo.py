@@ -25,6 +25,7 @@ from monitor.commands.common import fail, out, start_kafka
 from monitor.commands.data import recall_table
 from monitor.commands.ingest import event_out, send_chunks, send_reference
 from monitor.commands.run import ensure_topics, spawn_worker, stop_workers
+from monitor.local_kafka_folder import free_port
 from monitor.recall import recall_by_typology
 from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
@@ -68,7 +69,7 @@ def demo(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lookup-monitor-demo-")))
         out.print("starting Kafka (the first time it is downloaded, some 43 MB)")
         kafka = stack.enter_context(start_kafka(folder / "kafka"))
-        port = _free_port()
+        port = free_port()
         settings = Settings(bootstrap=kafka.bootstrap, metrics_port=port, metrics_host="127.0.0.1")
         ensure_topics(settings)
         count = send_reference(settings, (orjson.dumps(record) for record in force.reference))
@@ -202,11 +203,3 @@ def _summary(scene: Scene, force: Any) -> None:
         f"{len(scene.fed):,} lookups · {len(scene.alerts):,} alerts ({dict(levels)}), {right:,} of them about hidden misuse "
         f"· {scene.repeats} repeats · first alert {first}"
     )
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

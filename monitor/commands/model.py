@@ -114,12 +114,7 @@ def _of_history(settings: Settings, events: Path, reference: Path, rules: Path |
     known, _ = load_reference(reference)
     pack, _ = load_rules(rules or settings.rules, known.lists)
 
-    class Kept(Backtest):
-        @property
-        def models(self) -> dict[str, PeerModel]:
-            return self._models
-
-    run = Kept(
+    run = Backtest(
         pack, known, settings.partitions, lambda actor: partition_of(actor, settings.partitions), settings.quantile,
         forget_ms=settings.forget_ms, gap_after_ms=settings.gap_after_ms,
     )  # fmt: skip

@@ -15,6 +15,7 @@ import msgspec
 from monitor.alerts import Alert
 from monitor.feedback.desk import STATE_VERSION, Desk, Priority, State
 from monitor.feedback.disposition import Disposition
+from monitor.recall import average_precision
 from monitor.review import Sampler
 
 T = TypeVar("T")
@@ -136,17 +137,7 @@ def _worked(rows: Sequence[_Row], a_day: int, place: Callable[[_Row], float], su
     found = {row.placed.entity for row in looked if row.right}
     order = sorted(rows, key=lambda row: (-sure(row), row.alert.ts, row.alert.id))
     right = sum(row.right for row in looked)
-    return Work(len(looked), right / max(1, len(looked)), len(found), _average([row.right for row in order]))
-
-
-def _average(order: Sequence[bool]) -> float:
-    """The mean precision at every misuse (M. Zhu, 2004, Recall, Precision and Average Precision)."""
-    hits, total = 0, 0.0
-    for rank, right in enumerate(order, 1):
-        if right:
-            hits += 1
-            total += hits / rank
-    return total / hits if hits else 0.0
+    return Work(len(looked), right / max(1, len(looked)), len(found), average_precision(row.right for row in order))
 
 
 def _brier(pairs: Sequence[tuple[float, bool]]) -> float:

@@ -28,6 +28,20 @@ class Out(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+def refusal(topic: str, partition: int, record: Any, reason: str, detail: str, timestamp: int | None) -> Out:
+    """A refused message on its way to a DLQ: it keeps its bytes, with reason and origin in the headers."""
+    headers = (
+        ("reason", reason.encode()),
+        ("detail", detail.encode()[:1000]),
+        ("topic", record.topic.encode()),
+        ("partition", str(record.partition).encode()),
+        ("offset", str(record.offset).encode()),
+        ("timestamp", str(record.timestamp).encode()),
+        *((f"original.{name}", value) for name, value in record.headers or ()),
+    )
+    return Out(topic, partition, record.key, record.value, timestamp, headers)
+
+
 class Span(NamedTuple):
     """Where Kafka has put records that lie behind each other: the first one's offset, and the offset after the last."""
 

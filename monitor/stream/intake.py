@@ -19,7 +19,7 @@ from monitor.review import Sampler, message, name_of
 from monitor.rules import RuleSet
 from monitor.sources import Seen
 from monitor.sources import idle as idle_source
-from monitor.stream.batches import Out
+from monitor.stream.batches import Out, refusal
 from monitor.stream.tables import Table
 from monitor.stream.topics import CANARY, DLQ, ENRICHED_BY, KEYED, REVIEW, SOURCES, SWITCH, TICK, partition_of
 from monitor.stream.versions import Packs
@@ -221,16 +221,7 @@ class Intake:
 
     def _refuse(self, record: Any, reason: str, detail: str, out: list[Out]) -> None:
         self.refused.append(reason)
-        headers = (
-            ("reason", reason.encode()),
-            ("detail", detail.encode()[:1000]),
-            ("topic", record.topic.encode()),
-            ("partition", str(record.partition).encode()),
-            ("offset", str(record.offset).encode()),
-            ("timestamp", str(record.timestamp).encode()),
-            *((f"original.{name}", value) for name, value in record.headers or ()),
-        )
-        out.append(Out(DLQ, self.partition, record.key, record.value, record.timestamp, headers))
+        out.append(refusal(DLQ, self.partition, record, reason, detail, record.timestamp))
 
     def tick(self, reached: int, timestamp: int) -> list[Out]:
         """Tell every keyed partition how far this source partition has come."""

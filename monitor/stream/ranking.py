@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from monitor import alerts
@@ -24,7 +23,8 @@ from monitor.feedback.ranker import BadState
 from monitor.metrics import RankMetrics
 from monitor.settings import Settings
 from monitor.stream import tables
-from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.batches import Out, refusal
+from monitor.stream.patient import Patient
 from monitor.stream.sampling import sampler_of
 from monitor.stream.store import BlobStore
 from monitor.stream.topics import (
@@ -41,19 +41,19 @@ _KEY = "desk"
 _VERDICTS = TopicPartition(DISPOSITIONS, 0)
 #: Seconds between states when only alerts came; after a crash so many are read again. Verdicts are saved at once.
 _SAVE_EVERY = 5.0
-_RETRY_MAX = 10.0
 
 
-class Ranking:
+class Ranking(Patient):
     """The shell around :class:`monitor.feedback.desk.Desk`."""
+
+    name = "the ranker"
 
     def __init__(self, settings: Settings, metrics: RankMetrics) -> None:
         """Raises :class:`monitor.stream.seal.BadKey`."""
-        self._settings = settings
+        super().__init__(settings)
         self._metrics = metrics
         self._sampler = sampler_of(settings, settings.rank_share)
         self._alerts = [TopicPartition(ALERTS, number) for number in range(settings.partitions)]
-        self._trouble: str | None = None
         self._is_up = self._changed = False
 
     def why_not_ready(self) -> str | None:
@@ -61,21 +61,6 @@ class Ranking:
         if self._trouble is not None:
             return f"Kafka: {self._trouble}"
         return None if self._is_up else "starting: reading the priorities"
-
-    async def run(self, stop: asyncio.Event) -> int:
-        """Rank until ``stop``; return 0, or 2 when it fails by itself."""
-        work, ends = asyncio.create_task(self._work(stop)), asyncio.create_task(stop.wait())
-        await asyncio.wait({work, ends}, return_when=asyncio.FIRST_COMPLETED)
-        # What Kafka does not take when it is time to stop is not waited for: it is made again from the last state.
-        await asyncio.wait({work}, timeout=5.0)
-        ends.cancel()
-        if not work.done():
-            work.cancel()
-        failed = (await asyncio.gather(work, return_exceptions=True))[0]
-        if isinstance(failed, Exception):
-            log.error("the ranker stopped by itself", why=type(failed).__name__)
-            return 2
-        return 0
 
     async def _work(self, stop: asyncio.Event) -> None:
         await self._until_done(self._connect)
@@ -90,28 +75,14 @@ class Ranking:
                     saved = time.monotonic()
             await self._save()
         finally:
-            await self._consumer.stop()
-            await self._writer.stop()
+            await self._close()
             self._store.close()
 
     async def _connect(self) -> None:
         self._table = await tables.load(self._settings.bootstrap, tables.Tables(self._settings).new(RANK_STATE, 0))
         self._store = BlobStore(self._settings.state_dir)
         self._desk = await self._new_desk()
-        self._writer = BatchWriter(self._settings.bootstrap)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=200,
-        )
-        try:
-            await self._writer.start()
-            await self._consumer.start()
-        except BaseException:
-            await self._writer.stop()
-            await self._consumer.stop()
-            raise
+        await self._open()
         self._consumer.assign([*self._alerts, _VERDICTS])
         for part in self._alerts:
             self._consumer.seek(part, self._desk.alerts.get(part.partition, 0))
@@ -209,7 +180,7 @@ class Ranking:
             self._desk.position = max(self._desk.position, record.offset + 1)
             self._metrics.refused.labels(error.reason).inc()
             log.warning("a disposition was refused", reason=error.reason, offset=record.offset)
-            return [_refusal(record, error)]
+            return [refusal(DISPOSITIONS_DLQ, 0, record, error.reason, error.detail, None)]
         if fate != "repeated":
             self._metrics.dispositions.labels(found.verdict).inc()
         return [] if placed is None else [self._out(placed)]
@@ -231,29 +202,3 @@ class Ranking:
             out = self._table.change(position, [(_KEY, self._desk.save())], int(time.time() * 1000))
             await self._until_done(lambda: self._writer.write(out))
             self._changed = False
-
-    async def _until_done(self, act: Callable[[], Awaitable[Any]]) -> None:
-        pause = 0.1
-        while True:
-            try:
-                await act()
-                self._trouble = None
-                return
-            except (KafkaError, OSError) as error:
-                self._trouble = type(error).__name__
-                await asyncio.sleep(pause)
-                pause = min(_RETRY_MAX, pause * 2)
-
-
-def _refusal(record: Any, error: BadDisposition) -> Out:
-    """A refused message keeps its bytes, with reason and origin in the headers."""
-    headers = (
-        ("reason", error.reason.encode()),
-        ("detail", error.detail.encode()[:1000]),
-        ("topic", record.topic.encode()),
-        ("partition", str(record.partition).encode()),
-        ("offset", str(record.offset).encode()),
-        ("timestamp", str(record.timestamp).encode()),
-        *((f"original.{name}", value) for name, value in record.headers or ()),
-    )
-    return Out(DISPOSITIONS_DLQ, 0, record.key, record.value, None, headers)

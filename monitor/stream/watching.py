@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from math import nan
-from typing import Any
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from monitor.alerts import Alert
 from monitor.metrics import WatchMetrics
@@ -23,8 +20,8 @@ from monitor.settings import Settings
 from monitor.silence import HOUR
 from monitor.sources import BadState, Sources, State, load_state
 from monitor.stream import tables
-from monitor.stream.batches import BatchWriter
 from monitor.stream.detect import alert_out
+from monitor.stream.patient import Patient
 from monitor.stream.topics import SOURCES, SOURCES_STATE
 
 log = structlog.get_logger(__name__)
@@ -34,17 +31,17 @@ _KEY = "sources"
 _SAVE_EVERY = 10.0
 #: Seconds without a word of any source until not ready: sources that are idle say so every ten.
 _QUIET = 60.0
-_RETRY_MAX = 10.0
 
 
-class Watch:
+class Watch(Patient):
     """The shell around :class:`monitor.sources.Sources`."""
 
+    name = "the watch"
+
     def __init__(self, settings: Settings, metrics: WatchMetrics) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._metrics = metrics
         self._heard: float | None = None
-        self._trouble: str | None = None
         self._changed = False
         self._silent: set[str] = set()
 
@@ -57,21 +54,6 @@ class Watch:
         quiet = time.monotonic() - self._heard
         return f"nothing heard of any source for {quiet:.0f} s: do workers run?" if quiet > _QUIET else None
 
-    async def run(self, stop: asyncio.Event) -> int:
-        """Watch until ``stop``; return 0."""
-        work, ends = asyncio.create_task(self._work(stop)), asyncio.create_task(stop.wait())
-        await asyncio.wait({work, ends}, return_when=asyncio.FIRST_COMPLETED)
-        # What Kafka does not take when it is time to stop is not waited for: it is made again from the last state.
-        await asyncio.wait({work}, timeout=5.0)
-        ends.cancel()
-        if not work.done():
-            work.cancel()
-        failed = (await asyncio.gather(work, return_exceptions=True))[0]
-        if isinstance(failed, Exception):
-            log.error("the watch stopped by itself", why=type(failed).__name__)
-            return 2
-        return 0
-
     async def _work(self, stop: asyncio.Event) -> None:
         await self._until_done(self._connect)
         try:
@@ -83,26 +65,12 @@ class Watch:
                     saved = time.monotonic()
             await self._save()
         finally:
-            await self._consumer.stop()
-            await self._writer.stop()
+            await self._close()
 
     async def _connect(self) -> None:
         self._table = await tables.load(self._settings.bootstrap, tables.Tables(self._settings).new(SOURCES_STATE, 0))
         self._sources = self._new_sources()
-        self._writer = BatchWriter(self._settings.bootstrap)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=200,
-        )
-        try:
-            await self._writer.start()
-            await self._consumer.start()
-        except BaseException:
-            await self._writer.stop()
-            await self._consumer.stop()
-            raise
+        await self._open()
         self._consumer.assign([_TP])
         self._consumer.seek(_TP, self._sources.position)
 
@@ -160,15 +128,3 @@ class Watch:
             out = self._table.change(self._sources.position, [(_KEY, self._sources.save())], int(time.time() * 1000))
             await self._until_done(lambda: self._writer.write(out))
             self._changed = False
-
-    async def _until_done(self, act: Callable[[], Awaitable[Any]]) -> None:
-        pause = 0.1
-        while True:
-            try:
-                await act()
-                self._trouble = None
-                return
-            except (KafkaError, OSError) as error:
-                self._trouble = type(error).__name__
-                await asyncio.sleep(pause)
-                pause = min(_RETRY_MAX, pause * 2)

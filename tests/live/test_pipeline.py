@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -17,9 +14,11 @@ import orjson
 import psutil
 from conftest import Service, wait_for
 
+from bench.pages import page
 from monitor import alerts
 from monitor.backtest import Backtest
 from monitor.commands.ingest import send_chunks, send_events, send_reference
+from monitor.local_kafka_folder import free_port
 from monitor.reference import Reference, decode
 from monitor.rules import load_texts, read_dir
 from monitor.simulate import Settings as ForceSettings
@@ -142,22 +141,6 @@ def test_kill_9_loses_nothing_and_repeats_nothing_different(service: Service) ->
     assert signed
     assert min(signed) >= 0x80, "the first bit says that a record is signed"
     assert len(list((service.folder / "state").iterdir())) == 1, "what the killed ones left is removed"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def page(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
 
 
 def test_bad_input_goes_to_the_dlq_and_the_partition_goes_on(service: Service) -> None:

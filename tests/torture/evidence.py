@@ -151,7 +151,7 @@ class LogBacktest(Backtest):
         end = End(alerts={alert.id: alerts.encode(alert) for alert in made})
         # Through the bytes, as the workers' states have gone: what was a tuple is a list then.
         end.states = {key: load_state(save_state(state)) for key, state in self._states.items()}
-        end.models = {group: model.to_bytes() for group, model in self._models.items()}
+        end.models = {group: model.to_bytes() for group, model in self.models.items()}
         for partition, records in enumerate(log):
             bad = (each for each in records if each.value in poison and version_in(each) is None)
             end.refused.update({(topics.EVENTS, partition, each.offset): each.value for each in bad})

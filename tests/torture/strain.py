@@ -13,8 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +23,7 @@ from types import TracebackType
 import orjson
 import psutil
 
+from bench.pages import page
 from monitor import alerts, local_kafka
 from monitor.backtest import Backtest
 from monitor.commands.ingest import event_out, send_reference
@@ -108,20 +107,10 @@ class Site:
         """The broker is there again, on the same data and port."""
         self.kafka = local_kafka.start(self._folder / "kafka", port=self._port)
 
-    def page(self, port: int, path: str) -> tuple[int, str]:
-        """A page of a worker; status 0 when there is none."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
     def values(self, name: str) -> list[float]:
         """The values of a metric in all workers."""
         pattern = re.compile(rf"^{name}(?:{{.*}})? (\S+)$", re.MULTILINE)
-        return [float(value) for port in self.ports for value in pattern.findall(self.page(port, "/metrics")[1])]
+        return [float(value) for port in self.ports for value in pattern.findall(page(port, "/metrics")[1])]
 
     def done(self) -> int:
         """How many lookups have been counted, or refused."""
@@ -137,7 +126,7 @@ class Site:
 
     def are_ready(self) -> bool:
         """Whether all workers say that they do their work."""
-        return all(self.page(port, "/readyz")[0] == 200 for port in self.ports)
+        return all(page(port, "/readyz")[0] == 200 for port in self.ports)
 
     def alerts(self) -> dict[str, bytes]:
         """The alerts in Kafka by id."""
@@ -297,7 +286,7 @@ def away(folder: Path, seconds: float, say: Say) -> Strained:
         told: set[int] = set()
         while time.monotonic() < began + seconds:
             for port in site.ports:
-                status, why = site.page(port, "/readyz")
+                status, why = page(port, "/readyz")
                 if status == 503 and port not in told:
                     told.add(port)
                     found.told_after, found.told = time.monotonic() - began, why.splitlines()[0]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import anomaly, preprocessing
 
-from monitor.model.trees import FlatTrees, Scale
+from bench.trees import FlatTrees, Scale
 
 NAMES = ("a", "b", "c", "d")
 

@@ -1,0 +1,81 @@
+"""What the processes beside the workers have in common: one consumer, one writer, and patience with Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from monitor.settings import Settings
+from monitor.stream.batches import BatchWriter
+
+log = structlog.get_logger(__name__)
+_RETRY_MAX = 10.0
+#: How long what is being done may take when it is time to stop, in seconds.
+_STOP_WITHIN = 5.0
+
+
+class Patient:
+    """A process that works until it is told to stop, and tries again what Kafka does not take."""
+
+    #: What it is called where it says that it stopped by itself.
+    name: str
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._trouble: str | None = None
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Work until ``stop``; return 0, or 2 when it fails by itself."""
+        work, ends = asyncio.create_task(self._work(stop)), asyncio.create_task(stop.wait())
+        await asyncio.wait({work, ends}, return_when=asyncio.FIRST_COMPLETED)
+        # What Kafka does not take when it is time to stop is not waited for: it is made again from the last state.
+        await asyncio.wait({work}, timeout=_STOP_WITHIN)
+        ends.cancel()
+        if not work.done():
+            work.cancel()
+        failed = (await asyncio.gather(work, return_exceptions=True))[0]
+        if isinstance(failed, Exception):
+            log.error(f"{self.name} stopped by itself", why=type(failed).__name__)
+            return 2
+        return 0
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        raise NotImplementedError
+
+    async def _open(self) -> None:
+        """Connect the consumer and the writer. Raises ``KafkaError``; neither is left open then."""
+        self._writer = BatchWriter(self._settings.bootstrap)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=200,
+        )
+        try:
+            await self._writer.start()
+            await self._consumer.start()
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
+        # In this order when it ends: what was being read is not written any more.
+        await self._consumer.stop()
+        await self._writer.stop()
+
+    async def _until_done(self, act: Callable[[], Awaitable[Any]]) -> None:
+        pause = 0.1
+        while True:
+            try:
+                await act()
+                self._trouble = None
+                return
+            except (KafkaError, OSError) as error:
+                self._trouble = type(error).__name__
+                await asyncio.sleep(pause)
+                pause = min(_RETRY_MAX, pause * 2)
