@@ -13,7 +13,7 @@ from typing import Any
 import faust
 
 from monitor.settings import Settings
-from monitor.stream.transport import MAX_CHUNK, ChunkTransport
+from monitor.stream.transport import MAX_CHUNK, ChunkTransport, Order
 
 #: Whoever leads the group gives nobody a topic of which it could not read the metadata, as may be when the broker has just
 #: come back, and asks again only after this time, in milliseconds. Kafka's clients ask every five minutes.
@@ -22,6 +22,10 @@ METADATA_MAX_AGE_MS = 5_000
 
 class StageFailed(Exception):
     """A stage could not do a chunk. The worker ends; whoever runs it starts it again, from what is committed."""
+
+
+class ChunkLost(Exception):
+    """A chunk was delivered and did not come to its stage. What comes after it may not be worked on."""
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -36,8 +40,14 @@ class App(faust.App):  # type: ignore[misc]
     ended_generation: int | None = None
 
     async def end_generation(self, *_: Any, **__: Any) -> None:
-        """Partitions go."""
+        """Partitions go.
+
+        Faust stops the flow only of a worker that had some. One that had none would be given records of its first partitions
+        before their positions are set.
+        """
         self.ended_generation = self.consumer_generation_id
+        self.consumer.stop_flow()
+        self.flow_control.suspend()
 
     def may_begin(self, generation: int) -> bool:
         """Whether chunks that were read in this generation of the group may still be begun.
@@ -104,8 +114,12 @@ def add_agent(
     that may not be begun any more (:meth:`App.may_begin`) is dropped.
     """
 
+    order = Order()
+
     async def told(event: Any) -> None:
         try:
+            if not order.is_next(event.message.partition, event.message.headers):
+                raise ChunkLost
             await handle(event)
         except Exception as error:
             app.has_failed = True

@@ -9,11 +9,12 @@ simple: the chunks of a partition are committed in the order they came, up to th
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import logging
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
@@ -29,6 +30,29 @@ MAX_CHUNK_BYTES = 700_000
 FETCH_WAIT_MS = 40
 
 
+#: The headers of a chunk: how often the consumer had set its positions, and how many chunks of the partition it had delivered
+#: since. By these the stage that gets it sees whether one is missing before it (:class:`Order`).
+SEEKS, SERIAL = "seeks", "serial"
+
+log = logging.getLogger(__name__)
+
+
+class Order:
+    """Whether chunks come to a stage without one missing between them."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, int]] = {}
+
+    def is_next(self, partition: int, headers: Mapping[str, int]) -> bool:
+        """Whether this is the first chunk since positions were set, or the one after the last that was asked about."""
+        here = headers[SEEKS], headers[SERIAL]
+        seeks, serial = self._last.get(partition, (-1, -1))
+        if here != (seeks, serial + 1) and not (here[0] > seeks and here[1] == 0):
+            return False
+        self._last[partition] = here
+        return True
+
+
 def pieces_of(records: list[Any]) -> Iterator[list[Any]]:
     """The records in chunks of at most MAX_CHUNK_BYTES, in order; none when there is no record."""
     first = size = 0
@@ -40,6 +64,23 @@ def pieces_of(records: list[Any]) -> Iterator[list[Any]]:
         size += length
     if records:
         yield records[first:] if first else records
+
+
+async def seek_to_committed(consumer: Any) -> Mapping[Any, int | None]:
+    """Seek every partition of an aiokafka consumer to its committed offset, or to its beginning when it has none.
+
+    aiokafka's own leaves a partition of which nothing is committed where it is. Faust drops what it fetched while partitions
+    were handed out, and seeks to have it again: of such a partition it would never have come again.
+    """
+    try:
+        # With no partition at all it fails.
+        committed = await consumer.seek_to_committed() if consumer.assignment() else {}
+        if fresh := [tp for tp, offset in committed.items() if not offset or offset < 0]:
+            await consumer.seek_to_beginning(*fresh)
+    except IllegalStateError:
+        # Partitions have gone to someone else meanwhile; what comes of that seeks again.
+        return {}
+    return dict(committed)
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -56,6 +97,10 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self.consumer.note_fetched(records)
         return records
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every partition to what is committed of it, and to its beginning where nothing is."""
+        return await self.call_thread(seek_to_committed, self._ensure_consumer())  # type: ignore[no-any-return]
+
 
 class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, but with one message a chunk."""
@@ -67,17 +112,24 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         self._fetched: dict[TP, int] = {}
         self._done: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
+        #: How often positions were set; how many chunks of a partition were delivered since, and where the next begins.
+        self._seeks = 0
+        self._serial: Counter[TP] = Counter()
+        self._next: dict[TP, int] = {}
+        #: From which offset a partition was read again since records before it were missing.
+        self._again: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield (partition, message); the message's value is a list of aiokafka records of that partition."""
-        records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
+        records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
-        if not self.flow_active:
+        # A fetch that was begun before a rebalance and ends after it may hold records from either side of it.
+        if not self.flow_active or self.app.consumer_generation_id != generation:
             await self.perform_seek()
             return
         wanted = {
@@ -85,15 +137,38 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             for tp, fetched in records.items()
             if fetched and (active is None or tp in active or tp in self._buffered_partitions)
         }
-        for tp, chunk in ((tp, chunk) for tp, fetched in wanted.items() for chunk in pieces_of(fetched)):
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                break
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            # Delivered from here on, it holds back the commit of whatever comes after it until it is acknowledged. An
-            # acknowledgement left from before a rebalance must not count for it.
-            self._acked_index[tp].discard(chunk[-1].offset)
-            self._delivered.setdefault(tp, deque()).append(chunk[-1].offset)
-            yield tp, self._chunk_message(tp, chunk)
+        for tp, fetched in wanted.items():
+            if await self._is_torn(tp, fetched[0].offset):
+                continue
+            for chunk in pieces_of(fetched):
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, self._deliver(tp, chunk)
+
+    async def _is_torn(self, tp: TP, first: int) -> bool:
+        """Whether offsets before ``first`` are missing that were not looked for yet; the partition is then read again from there.
+
+        When they are missing again they are not in the log: the markers of transactions, or what Kafka has deleted by age.
+        """
+        due = self._next.get(tp)
+        if due is None or first <= due or self._again.get(tp) == due:
+            return False
+        self._again[tp] = due
+        log.info("%s/%d: offsets %d-%d did not come; reading them again", tp.topic, tp.partition, due, first - 1)
+        await self.seek_wait({tp: due})
+        return True
+
+    def _deliver(self, tp: TP, chunk: list[Any]) -> ConsumerMessage:
+        # Delivered from here on, it holds back the commit of whatever comes after it until it is acknowledged. An
+        # acknowledgement left from before a rebalance must not count for it.
+        last = chunk[-1].offset
+        self._acked_index[tp].discard(last)
+        self._delivered.setdefault(tp, deque()).append(last)
+        message = self._chunk_message(tp, chunk)
+        self._serial[tp] += 1
+        self._next[tp] = last + 1
+        return message
 
     def _chunk_message(self, tp: TP, chunk: list[Any]) -> ConsumerMessage:
         last = chunk[-1]
@@ -103,7 +178,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             last.offset,
             last.timestamp / 1000.0,
             last.timestamp_type,
-            None,
+            {SEEKS: self._seeks, SERIAL: self._serial[tp]},
             None,
             chunk,  # type: ignore[arg-type]  # the raw codec hands it on as it is
             None,
@@ -191,6 +266,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             self._fetched.pop(tp, None)
             self._done.pop(tp, None)
             self._committed.pop(tp, None)
+            self._next.pop(tp, None)
 
     async def perform_seek(self) -> None:
         """After a seek the chunks come again, so what was delivered before counts no more."""
@@ -199,6 +275,9 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         # Not before: until the position is back, what was fetched and dropped must count as in hand.
         self._fetched.clear()
         self._done.clear()
+        self._seeks += 1
+        self._serial.clear()
+        self._next = {tp: offset for tp, offset in self._read_offset.items() if offset}
 
 
 class ChunkTransport(driver.Transport):  # type: ignore[misc]

@@ -668,8 +668,11 @@ def test_a_part_that_is_asked_for_twice_while_it_is_made_is_one() -> None:
 
 def test_a_chunk_is_not_begun_when_its_partition_has_gone() -> None:
     """The next generation may be long in coming, and a new part would not know what the old one held back."""
+    stopped: list[str] = []
     shell: Any = SimpleNamespace(
-        app=SimpleNamespace(consumer_generation_id=0, ended_generation=None, has_failed=False), _snapshots={}, _quiet_since={0: 1.0}, _told_idle={}, progress=Progress(Metrics()),
+        app=SimpleNamespace(consumer_generation_id=0, ended_generation=None, has_failed=False,
+            consumer=SimpleNamespace(stop_flow=partial(stopped.append, "consumer")),
+            flow_control=SimpleNamespace(suspend=partial(stopped.append, "streams"))), _snapshots={}, _quiet_since={0: 1.0}, _told_idle={}, progress=Progress(Metrics()),
         settings=Settings(standby_replicas=1),
     )  # fmt: skip
     shell._intakes, shell._detects, shell._scores = parts_of("intake"), parts_of("detect"), parts_of("score")
@@ -685,6 +688,8 @@ def test_a_chunk_is_not_begun_when_its_partition_has_gone() -> None:
         asyncio.run(Worker._revoked(shell, shell.app, gone))
 
     revoked(set())
+    # Though it had no partition: the first ones' positions are not set yet when their first records come.
+    assert stopped == ["consumer", "streams"]
     shell.app.consumer_generation_id = 5
     assert is_current(5)
     assert not is_current(4)
