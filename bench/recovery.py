@@ -60,7 +60,7 @@ def states_of(actors: int, days: int) -> list[bytes]:
 
 async def fill(settings: Settings, states: list[bytes], keys: int) -> int:
     """Write the changelogs; how many bytes they have."""
-    writer = BatchWriter(settings.bootstrap)
+    writer = BatchWriter(settings.kafka)
     await writer.start()
     written = 0
     made = [tables.Table(topics.DETECT_STATE, partition) for partition in range(settings.partitions)]
@@ -83,7 +83,7 @@ async def recover(settings: Settings) -> int:
     detector = Detector(RuleSet())
 
     async def one(partition: int) -> Detect:
-        table = await tables.load(settings.bootstrap, new.new(topics.DETECT_STATE, partition))
+        table = await tables.load(settings.kafka, new.new(topics.DETECT_STATE, partition))
         return Detect(partition, settings.partitions, table, lambda _: detector)
 
     parts = await asyncio.gather(*map(one, range(settings.partitions)))

@@ -70,9 +70,17 @@ def main() -> None:
     except ValueError as error:
         from pydantic import ValidationError
 
+        from monitor.connection import BadConnection
+
+        if isinstance(error, BadConnection):
+            typer.echo(f"setting LOOKUP_MONITOR_{error}", err=True)
+            sys.exit(2)
+
         if not isinstance(error, ValidationError):
             raise
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
-            typer.echo(f"setting LOOKUP_MONITOR_{name.upper()}: {problem['msg']}", err=True)
+            # What does not go together begins with the name of one of them.
+            said = f"{name.upper()}: {problem['msg']}" if name else str(problem["ctx"]["error"])
+            typer.echo(f"setting LOOKUP_MONITOR_{said}", err=True)
         sys.exit(2)

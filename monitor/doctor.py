@@ -34,7 +34,7 @@ def examine(settings: Settings) -> list[Finding]:
     findings = [_versions(), _rules(settings)]
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=settings.bootstrap, request_timeout_ms=10_000, bootstrap_timeout_ms=_ANSWERS_WITHIN_MS
+            **settings.kafka.options(), request_timeout_ms=10_000, bootstrap_timeout_ms=_ANSWERS_WITHIN_MS
         )
     except KafkaError as error:
         advice = "start it (`monitor kafka start`) or set LOOKUP_MONITOR_BOOTSTRAP"
@@ -66,7 +66,7 @@ def _rules(settings: Settings) -> Finding:
 
 
 def _lag(admin: KafkaAdminClient, settings: Settings) -> Finding:
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, group_id=settings.group, enable_auto_commit=False)
+    consumer = KafkaConsumer(**settings.kafka.options(), group_id=settings.group, enable_auto_commit=False)
     try:
         lag, unread = 0, False
         for topic in (topics.EVENTS, topics.KEYED, topics.FEATURES):
@@ -87,7 +87,7 @@ def _lag(admin: KafkaAdminClient, settings: Settings) -> Finding:
 def _clock(settings: Settings) -> Finding:
     """Kafka stamps a message itself only if a topic asks for it; the group coordinator's answer does not carry a time, so
     compare with the newest lookup's receipt: a receipt in the future means that clocks differ."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    consumer = KafkaConsumer(**settings.kafka.options(), enable_auto_commit=False)
     try:
         parts = [TopicPartition(topics.EVENTS, number) for number in range(settings.partitions)]
         ahead = consumer.offsets_for_times(dict.fromkeys(parts, int(time.time() * 1000) + _MAX_CLOCK_SKEW_MS))

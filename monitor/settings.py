@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from monitor.connection import Connection, Mechanism, Protocol
 
 ENV_PREFIX: Final = "LOOKUP_MONITOR_"
 PACK: Final = Path(__file__).resolve().parent / "pack"
@@ -23,6 +25,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid")
 
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka's bootstrap servers, host:port[,host:port…]")
+    kafka_protocol: Protocol = Field(
+        "PLAINTEXT", description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`, as Kafka's listener speaks it"
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="file of the certificates (PEM) that brokers are checked by; without it the system's"
+    )
+    kafka_certificate_file: Path | None = Field(None, description="file of our own certificate (PEM), if Kafka asks")
+    kafka_key_file: Path | None = Field(None, description="file of that certificate's key (PEM)")
+    kafka_mechanism: Mechanism = Field("SCRAM-SHA-512", description="`SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN`")
+    kafka_user: str | None = Field(None, description="who we are to Kafka, with a protocol of SASL")
+    kafka_password_file: Path | None = Field(None, description="file of that user's password")
     group: str = Field("lookup-monitor", description="consumer group of the workers")
     partitions: int = Field(4, ge=1, le=256, description="partitions of the topics that carry lookups")
     replication: int = Field(1, ge=1, le=7, description="replicas of every topic (3 in production)")
@@ -77,6 +90,26 @@ class Settings(BaseSettings):
         None, description="file of the secret that both are drawn by; without it, who knows an id can tell"
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if (problem := self.kafka.problem()) is not None:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def kafka(self) -> Connection:
+        """How Kafka is reached."""
+        return Connection(
+            self.bootstrap,
+            self.kafka_protocol,
+            self.kafka_ca_file,
+            self.kafka_certificate_file,
+            self.kafka_key_file,
+            self.kafka_mechanism,
+            self.kafka_user,
+            self.kafka_password_file,
+        )
 
     @property
     def forget_ms(self) -> int:

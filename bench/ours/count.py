@@ -17,6 +17,7 @@ from kafka.admin import NewTopic
 
 from bench.load import THRESHOLD, WINDOW_MS
 from bench.peers.meter import Job, Meter, parse_job
+from monitor.connection import Connection
 from monitor.events import parse_ms
 from monitor.memory import collect_seldom
 from monitor.settings import Settings
@@ -69,7 +70,7 @@ class Run:
         self._done = asyncio.Event()
         self._started = asyncio.Event()
         self._parts: dict[int, Counting] = {}
-        self._writer = BatchWriter(job.bootstrap)
+        self._writer = BatchWriter(Connection(job.bootstrap))
         self._make_topics()
 
     @property
@@ -110,7 +111,7 @@ class Run:
         partition = event.message.partition
         part = self._parts.get(partition)
         if part is None:
-            table = await tables.load(self._job.bootstrap, tables.Table(self._state, partition))
+            table = await tables.load(Connection(self._job.bootstrap), tables.Table(self._state, partition))
             part = self._parts[partition] = Counting(table, self._alerts)
         records = event.message.value
         await self._writer.write(part.process(records))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kafka import KafkaAdminClient
     from rich.console import Console
 
+    from monitor.connection import Connection
     from monitor.reference import Reference
     from monitor.rules import LoadReport, RuleSet
     from monitor.settings import Settings
@@ -49,6 +50,22 @@ def fail(message: str, code: int = 2) -> typer.Exit:
 KAFKA_ANSWERS_WITHIN_MS: Final = 10_000
 
 
+_HINTS: Final = {
+    "authentication": "it does not know LOOKUP_MONITOR_KAFKA_USER by the password in LOOKUP_MONITOR_KAFKA_PASSWORD_FILE",
+    "authorization": "the user may not do that; `monitor acls` says what each part of the monitor must be allowed",
+    "tls": "is LOOKUP_MONITOR_KAFKA_PROTOCOL what the listener speaks, and was its certificate signed by LOOKUP_MONITOR_KAFKA_CA_FILE?",
+}
+
+
+def _kind(error: BaseException) -> str:
+    name = f"{type(error).__name__} {error}"
+    if "Authentication" in name:
+        return "authentication"
+    if "Authorization" in name:
+        return "authorization"
+    return "tls" if "SSL" in name or "certificate" in name else ""
+
+
 @contextmanager
 def kafka_errors(bootstrap: str) -> Iterator[None]:
     """Turn Kafka's exceptions into one line for people and exit code 2."""
@@ -58,17 +75,19 @@ def kafka_errors(bootstrap: str) -> Iterator[None]:
     try:
         yield
     except (KafkaError, AioError, ConnectionError, TimeoutError) as error:
-        hint = "is it running? `monitor kafka start` starts one; LOOKUP_MONITOR_BOOTSTRAP names another"
+        hint = _HINTS.get(
+            _kind(error), "is it running? `monitor kafka start` starts one; LOOKUP_MONITOR_BOOTSTRAP names another"
+        )
         raise fail(f"Kafka at {bootstrap}: {type(error).__name__}: {error} ({hint})") from None
 
 
 @contextmanager
-def kafka_admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+def kafka_admin(kafka: Connection) -> Iterator[KafkaAdminClient]:
     """Kafka's admin client, closed at the end, with its errors as :func:`kafka_errors`."""
     from kafka import KafkaAdminClient
 
-    with kafka_errors(bootstrap):
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
+    with kafka_errors(kafka.bootstrap):
+        admin = KafkaAdminClient(**kafka.options(), bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
         try:
             yield admin
         finally:
@@ -172,7 +191,7 @@ def check_topics(settings: Settings) -> None:
     """Exit with what is wrong with Kafka's topics, if something is."""
     from monitor.stream import topics  # not before: it imports Kafka's client
 
-    with kafka_admin(settings.bootstrap) as admin:
+    with kafka_admin(settings.kafka) as admin:
         problems = topics.check(admin, settings)
     if problems:
         raise fail("; ".join(map(str, problems)))

@@ -128,9 +128,7 @@ def _feed(scene: Scene, settings: Settings, force: Any, seconds: int, rate: int)
 
 
 def _read_alerts(scene: Scene, settings: Settings, *_: Any) -> None:
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = KafkaConsumer(**settings.kafka.options(), enable_auto_commit=False, auto_offset_reset="earliest")
     consumer.assign([TopicPartition(ALERTS, number) for number in range(settings.partitions)])
     while not scene.stop.is_set():
         for records in consumer.poll(timeout_ms=200).values():

@@ -72,7 +72,7 @@ def dispose(
     settings = Settings()
     with kafka_errors(settings.bootstrap):
         producer = KafkaProducer(
-            bootstrap_servers=settings.bootstrap,
+            **settings.kafka.options(),
             bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS,
             acks="all",
             allow_auto_create_topics=False,

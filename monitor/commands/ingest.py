@@ -70,7 +70,7 @@ def send_chunks(settings: Settings, records: Iterable[Out], size: int = _CHUNK) 
     with kafka_errors(settings.bootstrap), asyncio.Runner() as runner:
 
         async def connect() -> BatchWriter:
-            writer = BatchWriter(settings.bootstrap)
+            writer = BatchWriter(settings.kafka)
             await writer.start()
             return writer
 

@@ -98,7 +98,7 @@ async def _from_kafka(settings: Settings) -> dict[str, PeerModel]:
         raise fail(str(error)) from None
     found = {}
     for partition in range(settings.partitions):
-        table = await tables.load(settings.bootstrap, maker.new(SCORE_STATE, partition))
+        table = await tables.load(settings.kafka, maker.new(SCORE_STATE, partition))
         for group, raw in table.values.items():
             try:
                 found[group] = PeerModel.from_bytes(msgspec.msgpack.decode(raw, type=GroupState).model)

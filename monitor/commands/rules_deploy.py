@@ -52,7 +52,7 @@ def versions() -> None:
 
 def _read(settings: Settings) -> tuple[dict[str, tuple[int, int]], str | None]:
     consumer = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS, enable_auto_commit=False
+        **settings.kafka.options(), bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS, enable_auto_commit=False
     )
     found: dict[str, tuple[int, int]] = {}
     current: str | None = None

@@ -64,7 +64,7 @@ def spawn_worker(
 
 def ensure_topics(settings: Settings) -> None:
     """Create what is missing; exit with what is wrong if something is."""
-    with kafka_admin(settings.bootstrap) as admin:
+    with kafka_admin(settings.kafka) as admin:
         topics.create(admin, settings)
         problems = topics.check(admin, settings)
     if problems:

@@ -23,7 +23,7 @@ dlq_app = typer.Typer(
 def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, only compare")] = False) -> None:
     """Create the topics that are missing, and report those that are not as they should be (exit code 1)."""
     settings = Settings()
-    with kafka_admin(settings.bootstrap) as admin:
+    with kafka_admin(settings.kafka) as admin:
         made = [] if check else topic_list.create(admin, settings)
         problems = topic_list.check(admin, settings)
     for name in made:
@@ -44,7 +44,7 @@ def _refused(settings: Settings, of: str = "events") -> Iterator[Any]:
     """Every message in a DLQ now, partition by partition."""
     topic, _ = _TOPICS[of]
     consumer = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
+        **settings.kafka.options(),
         bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -112,9 +112,7 @@ def dlq_replay(
     settings = Settings()
     count = 0
     with kafka_errors(settings.bootstrap):
-        producer = KafkaProducer(
-            bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS, acks="all"
-        )
+        producer = KafkaProducer(**settings.kafka.options(), bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS, acks="all")
         try:
             sent = []
             for record in list(_refused(settings, of)):

@@ -45,7 +45,7 @@ class Log:
 
     def _connect(self) -> Any:
         return KafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap,
+            **self.settings.kafka.options(),
             bootstrap_timeout_ms=_ANSWERS_WITHIN_MS,
             # To ask how far the workers are; none of their partitions is taken.
             group_id=self.settings.group,

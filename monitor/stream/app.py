@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
 
+from monitor.connection import Connection
 from monitor.settings import Settings
 from monitor.stream.transport import MAX_CHUNK, ChunkTransport, Order
 
@@ -80,6 +82,7 @@ def new_app(settings: Settings) -> App:
         store="memory://",
         # Faust makes this folder whether it keeps something in it or not; we keep nothing in it.
         datadir=Path(tempfile.gettempdir(), f"lookup-monitor-faust-{os.getuid()}"),
+        broker_credentials=_credentials(settings.kafka),
         key_serializer="raw",
         value_serializer="raw",
         topic_allow_declare=False,
@@ -100,6 +103,16 @@ def new_app(settings: Settings) -> App:
     app.on_partitions_revoked.connect(app.end_generation)
     app.transport = ChunkTransport(app.conf.broker_consumer, app)
     return app
+
+
+def _credentials(kafka: Connection) -> Any:
+    """Who we are to Kafka, in Faust's words; ``None`` without TLS and user."""
+    context = kafka.tls() if kafka.has_tls else None
+    if kafka.has_user:
+        return SASLCredentials(
+            username=kafka.user, password=kafka.password(), ssl_context=context, mechanism=kafka.mechanism
+        )
+    return None if context is None else SSLCredentials(context)
 
 
 def add_agent(

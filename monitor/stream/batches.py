@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
+from monitor.connection import Connection
+
 BATCH_BYTES = 512 * 1024
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
@@ -54,9 +56,9 @@ class Span(NamedTuple):
 class BatchWriter:
     """Writes records as batches. :meth:`write` returns only when every replica asked for has them."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, kafka: Connection) -> None:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **kafka.options(),
             acks="all",
             max_batch_size=BATCH_BYTES,
             max_request_size=MAX_REQUEST_BYTES,

@@ -62,7 +62,7 @@ class Canaries:
         """Raises aiokafka's ``KafkaError``, ``OSError`` or ``TimeoutError``."""
         if self._writer is not None:
             return
-        writer, consumer = BatchWriter(self._settings.bootstrap), self._new_consumer()
+        writer, consumer = BatchWriter(self._settings.kafka), self._new_consumer()
         try:
             async with asyncio.timeout(_CONNECT_WITHIN):
                 await writer.start()
@@ -79,9 +79,7 @@ class Canaries:
         self._reader = asyncio.create_task(self._read(consumer))
 
     def _new_consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False, fetch_max_wait_ms=100
-        )
+        return AIOKafkaConsumer(**self._settings.kafka.options(), enable_auto_commit=False, fetch_max_wait_ms=100)
 
     async def stop(self) -> None:
         """Disconnect."""

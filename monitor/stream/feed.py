@@ -15,6 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from monitor.connection import Connection
 from monitor.metrics import Metrics
 from monitor.reference import BadRecord, Reference
 from monitor.rerun import Fact, put
@@ -33,7 +34,7 @@ class ReferenceFeed:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Connection,
         metrics: Metrics,
         follow: Callable[[asyncio.Task[None]], None] = lambda task: None,
         heard: Callable[[bool], None] = lambda does_answer: None,
@@ -48,7 +49,7 @@ class ReferenceFeed:
         self._told, self._heard = follow, heard
         # A topic that was made anew is read from its beginning.
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
+            **kafka.options(), enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
         )
         self._came = asyncio.Condition()
         self._tail: asyncio.Task[None] | None = None

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from monitor.connection import Connection
 from monitor.rerun import UnknownPack
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
@@ -31,7 +32,7 @@ class PackFeed:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Connection,
         load: Callable[[Files], RuleSet],
         follow: Callable[[asyncio.Task[None]], None] = lambda task: None,
     ) -> None:
@@ -44,7 +45,7 @@ class PackFeed:
         self._told = follow
         # A topic that was made anew is read from its beginning.
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
+            **kafka.options(), enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
         )
         self._tail: asyncio.Task[None] | None = None
 

@@ -49,9 +49,9 @@ class Patient:
 
     async def _open(self) -> None:
         """Connect the consumer and the writer. Raises ``KafkaError``; neither is left open then."""
-        self._writer = BatchWriter(self._settings.bootstrap)
+        self._writer = BatchWriter(self._settings.kafka)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+            **self._settings.kafka.options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=200,

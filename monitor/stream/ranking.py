@@ -79,7 +79,7 @@ class Ranking(Patient):
             self._store.close()
 
     async def _connect(self) -> None:
-        self._table = await tables.load(self._settings.bootstrap, tables.Tables(self._settings).new(RANK_STATE, 0))
+        self._table = await tables.load(self._settings.kafka, tables.Tables(self._settings).new(RANK_STATE, 0))
         self._store = BlobStore(self._settings.state_dir)
         self._desk = await self._new_desk()
         await self._open()
@@ -96,7 +96,7 @@ class Ranking(Patient):
             log.error("saved state refused; all verdicts are learned again", why=str(error))
             desk = Desk(self._store, self._sampler, load_state(None))
         for partition in range(self._settings.partitions):
-            async for record in tables.read_to_end(self._settings.bootstrap, PRIORITIES, partition):
+            async for record in tables.read_to_end(self._settings.kafka, PRIORITIES, partition):
                 if record.value is None:
                     continue
                 try:

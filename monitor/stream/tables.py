@@ -13,6 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from monitor.connection import Connection
 from monitor.detector import first_due_of, is_waiting
 from monitor.settings import Settings
 from monitor.stream.batches import Out, Span
@@ -162,9 +163,9 @@ class Tables:
         return Table(topic, partition, self._seal, values)
 
 
-async def load(bootstrap: str, table: Table) -> Table:
+async def load(kafka: Connection, table: Table) -> Table:
     """Read what a table has not of its changelog, to its end now. Raises ``KafkaError``; what was read until then stays."""
-    async for record in read_to_end(bootstrap, table.topic, table.partition, table.synced):
+    async for record in read_to_end(kafka, table.topic, table.partition, table.synced):
         take_in(table, record)
     return table
 
@@ -175,11 +176,11 @@ def take_in(table: Table, record: Any) -> None:
     table.synced = record.offset + 1
 
 
-async def read_to_end(bootstrap: str, topic: str, partition: int, start: int = 0) -> AsyncIterator[Any]:
+async def read_to_end(kafka: Connection, topic: str, partition: int, start: int = 0) -> AsyncIterator[Any]:
     """Yield every record that a partition has now, from the offset ``start`` on."""
     tp = TopicPartition(topic, partition)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka.options(),
         enable_auto_commit=False,
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=_FETCH_BYTES,

@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from monitor.connection import Connection
 from monitor.metrics import Metrics
 from monitor.stream.tables import Table, Tables, load, take_in
 
@@ -35,8 +36,8 @@ Place = tuple[str, int]
 class Warm:
     """The tables at hand. What is asked for is handed over, and is its new owner's from then on."""
 
-    def __init__(self, bootstrap: str, tables: Tables, metrics: Metrics) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Connection, tables: Tables, metrics: Metrics) -> None:
+        self._kafka = kafka
         self._tables = tables
         self._metrics = metrics
         self._kept: dict[Place, Table] = {}
@@ -54,7 +55,7 @@ class Warm:
         # Taken out at once: whoever else asks for the same partition meanwhile must get another.
         table = self._kept.pop(place, None) or self._tables.new(topic, partition)
         try:
-            await load(self._bootstrap, table)
+            await load(self._kafka, table)
         except BaseException:
             self._kept.setdefault(place, table)
             raise
@@ -107,7 +108,7 @@ class Warm:
             await self._changed.wait()
             return
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **self._kafka.options(),
             enable_auto_commit=False,
             fetch_max_wait_ms=200,
             max_partition_fetch_bytes=_FETCH_BYTES,

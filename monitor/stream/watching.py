@@ -68,7 +68,7 @@ class Watch(Patient):
             await self._close()
 
     async def _connect(self) -> None:
-        self._table = await tables.load(self._settings.bootstrap, tables.Tables(self._settings).new(SOURCES_STATE, 0))
+        self._table = await tables.load(self._settings.kafka, tables.Tables(self._settings).new(SOURCES_STATE, 0))
         self._sources = self._new_sources()
         await self._open()
         self._consumer.assign([_TP])

@@ -76,7 +76,7 @@ class Worker:
         self._detectors: dict[str, Detector] = {}
         self.version = ""
         self.progress = Progress(metrics)
-        self._warm = Warm(settings.bootstrap, made or Tables(settings), metrics)
+        self._warm = Warm(settings.kafka, made or Tables(settings), metrics)
 
     def _new_app(self) -> App:
         app = new_app(self.settings)
@@ -119,11 +119,11 @@ class Worker:
 
     async def _start(self) -> None:
         collect_seldom()
-        self._writer = BatchWriter(self.settings.bootstrap)
+        self._writer = BatchWriter(self.settings.kafka)
         await self._writer.start()
-        self._feed = ReferenceFeed(self.settings.bootstrap, self.metrics, self.app.depends_on, self.progress.heard)
+        self._feed = ReferenceFeed(self.settings.kafka, self.metrics, self.app.depends_on, self.progress.heard)
         await self._feed.start()
-        self._packs = PackFeed(self.settings.bootstrap, self._load_pack, self.app.depends_on)
+        self._packs = PackFeed(self.settings.kafka, self._load_pack, self.app.depends_on)
         await self._packs.start()
         self._deployment = Deployment(
             self.settings, self.metrics, self._packs, self._feed.reference, partial(self._write, "intake")
@@ -186,7 +186,7 @@ class Worker:
         """Write what has changed in a table. Somebody who was taken for dead may have written too: then what is newer than
         that is written once more, since of each key Kafka may keep no more than what came last."""
         while not table.acknowledged(await self._write(stage, out, in_order=in_order)):
-            await self._until_done(stage, lambda: load(self.settings.bootstrap, table))
+            await self._until_done(stage, lambda: load(self.settings.kafka, table))
             out = table.again()
 
     def _load_pack(self, files: Files) -> RuleSet:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.connection import Connection
 from monitor.detector import KeyState, dues_of, load_state, save_state
 from monitor.metrics import Metrics
 from monitor.rules import Waiting
@@ -26,6 +27,8 @@ from monitor.stream.warm import Warm
 from monitor.stream.worker import Worker
 
 KEYS = st.sampled_from(["a", "b", "c"])
+
+NOWHERE = Connection("nowhere:1")
 
 
 class Log:
@@ -57,7 +60,7 @@ def whole(log: Log) -> Table:
     table = Table(DETECT_STATE, 0)
 
     async def read() -> None:
-        async for record in log.read("", DETECT_STATE, 0):
+        async for record in log.read(NOWHERE, DETECT_STATE, 0):
             tables.take_in(table, record)
 
     asyncio.run(read())
@@ -128,7 +131,7 @@ def test_compaction_keeps_what_was_counted_though_somebody_wrote_an_older_state_
         return pair.log.write(out)
 
     async def read_on(_: str, table: Table) -> None:
-        async for record in pair.log.read("", DETECT_STATE, 0, table.synced):
+        async for record in pair.log.read(NOWHERE, DETECT_STATE, 0, table.synced):
             tables.take_in(table, record)
 
     shell: Any = SimpleNamespace(_write=write, _until_done=lambda _, act: act(), settings=Settings())
@@ -153,7 +156,7 @@ def test_compaction_keeps_what_was_counted_though_somebody_wrote_an_older_state_
 
 def _read_on(log: Log, table: Table) -> None:
     async def read() -> None:
-        async for record in log.read("", DETECT_STATE, 0, table.synced):
+        async for record in log.read(NOWHERE, DETECT_STATE, 0, table.synced):
             tables.take_in(table, record)
 
     asyncio.run(read())
@@ -213,7 +216,7 @@ def test_the_keys_in_which_something_waits_are_noted() -> None:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Warm:
     monkeypatch.setattr(warm, "_PAUSE", 0.01)
-    return Warm("nowhere:1", Tables(Settings()), Metrics())
+    return Warm(NOWHERE, Tables(Settings()), Metrics())
 
 
 def test_a_table_is_handed_over_once(made: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,9 +238,9 @@ def test_what_was_read_before_kafka_went_away_is_not_read_again(made: Warm, monk
     log.write(Table(DETECT_STATE, 0).change(1, [("a", b"1"), ("b", b"2"), ("c", b"3")], 0))
     starts: list[int] = []
 
-    async def breaks(bootstrap: str, topic: str, partition: int, start: int = 0) -> AsyncIterator[Any]:
+    async def breaks(kafka: Connection, topic: str, partition: int, start: int = 0) -> AsyncIterator[Any]:
         starts.append(start)
-        async for record in log.read(bootstrap, topic, partition, start):
+        async for record in log.read(kafka, topic, partition, start):
             yield record
             if len(starts) == 1 and record.offset == 1:
                 raise KafkaConnectionError
@@ -282,7 +285,7 @@ class Consumer:
     async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
         await asyncio.sleep(0)
         self._then()
-        found = [record async for record in self._log.read("", DETECT_STATE, 0, self._at)]
+        found = [record async for record in self._log.read(NOWHERE, DETECT_STATE, 0, self._at)]
         self._at = len(self._log.records)
         return {TopicPartition(DETECT_STATE, 0): found}
 

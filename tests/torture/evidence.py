@@ -124,9 +124,9 @@ def observe(settings: Settings) -> tuple[End, int, int]:
             headers = dict(record.headers)
             place = (headers["topic"].decode(), int(headers["partition"]), int(headers["offset"]))
             end.refused[place] = record.value
-        states = asyncio.run(tables.load(settings.bootstrap, tables.Table(topics.DETECT_STATE, partition)))
+        states = asyncio.run(tables.load(settings.kafka, tables.Table(topics.DETECT_STATE, partition)))
         end.states.update((key, load_state(value)) for key, value in states.values.items())
-        models = asyncio.run(tables.load(settings.bootstrap, tables.Table(topics.SCORE_STATE, partition)))
+        models = asyncio.run(tables.load(settings.kafka, tables.Table(topics.SCORE_STATE, partition)))
         for name, value in models.values.items():
             end.models[name] = msgspec.msgpack.decode(value, type=GroupState).model
     return end, seen - len(end.alerts), refused

@@ -188,7 +188,7 @@ def compare(site: Site, reference: list[bytes], raws: list[bytes], found: Strain
 
 async def _send(settings: Settings, raws: list[bytes], rate: float, look: Callable[[], object]) -> None:
     """Send at this rate, and look what comes of it twice a second."""
-    writer = BatchWriter(settings.bootstrap)
+    writer = BatchWriter(settings.kafka)
     await writer.start()
     try:
         began, looked, size = time.monotonic(), 0.0, max(1, int(rate / 10))

@@ -100,7 +100,7 @@ class Feeder(threading.Thread):
             self.trouble = error
 
     async def _feed(self) -> None:
-        writer = BatchWriter(self._settings.bootstrap)
+        writer = BatchWriter(self._settings.kafka)
         await writer.start()
         try:
             began, size = time.monotonic(), max(1, int(self._rate * _TICK))
