@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "monitor.commands.evidence:verify",
     "topics": "monitor.commands.topics:topics",
     "schema": "monitor.commands.data:schema",
+    "acls": "monitor.commands.acls:acls",
     "doctor": "monitor.commands.run:doctor",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",

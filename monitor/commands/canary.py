@@ -38,7 +38,7 @@ def canary(
 def _once(settings: Settings) -> None:
     from monitor.stream.canaries import run_once, words
 
-    with kafka_errors(settings.bootstrap):
+    with kafka_errors(settings.kafka):
         missing, seconds = asyncio.run(run_once(settings))
     if missing:
         out.print(f"not answered within {settings.canary_slo:g} s: {', '.join(words(missing))} (stage/partition)")

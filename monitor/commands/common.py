@@ -48,26 +48,20 @@ def fail(message: str, code: int = 2) -> typer.Exit:
 
 #: How long a command waits for Kafka to answer at all before it says that it does not; Kafka's own clients wait for 30 s.
 KAFKA_ANSWERS_WITHIN_MS: Final = 10_000
+#: Seconds that the look at where it gets stuck may take.
+_LOOKS_FOR: Final = 3.0
 
 
 _HINTS: Final = {
-    "authentication": "it does not know LOOKUP_MONITOR_KAFKA_USER by the password in LOOKUP_MONITOR_KAFKA_PASSWORD_FILE",
-    "authorization": "the user may not do that; `monitor acls` says what each part of the monitor must be allowed",
-    "tls": "is LOOKUP_MONITOR_KAFKA_PROTOCOL what the listener speaks, and was its certificate signed by LOOKUP_MONITOR_KAFKA_CA_FILE?",
+    "address": "is it running? `monitor kafka start` starts one; LOOKUP_MONITOR_BOOTSTRAP names another",
+    "tls": "is LOOKUP_MONITOR_KAFKA_PROTOCOL what it speaks there, and is its certificate by LOOKUP_MONITOR_KAFKA_CA_FILE?",
+    "user": "does it know LOOKUP_MONITOR_KAFKA_USER by the password in LOOKUP_MONITOR_KAFKA_PASSWORD_FILE, and by this mechanism?",
+    "rights": "the user may not do that; `monitor acls` says what each part of the monitor must be allowed",
 }
 
 
-def _kind(error: BaseException) -> str:
-    name = f"{type(error).__name__} {error}"
-    if "Authentication" in name:
-        return "authentication"
-    if "Authorization" in name:
-        return "authorization"
-    return "tls" if "SSL" in name or "certificate" in name else ""
-
-
 @contextmanager
-def kafka_errors(bootstrap: str) -> Iterator[None]:
+def kafka_errors(kafka: Connection) -> Iterator[None]:
     """Turn Kafka's exceptions into one line for people and exit code 2."""
     from aiokafka.errors import KafkaError as AioError
     from kafka.errors import KafkaError
@@ -75,10 +69,22 @@ def kafka_errors(bootstrap: str) -> Iterator[None]:
     try:
         yield
     except (KafkaError, AioError, ConnectionError, TimeoutError) as error:
-        hint = _HINTS.get(
-            _kind(error), "is it running? `monitor kafka start` starts one; LOOKUP_MONITOR_BOOTSTRAP names another"
-        )
-        raise fail(f"Kafka at {bootstrap}: {type(error).__name__}: {error} ({hint})") from None
+        hint = _HINTS["rights" if "Authorization" in type(error).__name__ else _trouble(kafka)]
+        raise fail(f"Kafka at {kafka.bootstrap}: {type(error).__name__}: {error} ({hint})") from None
+
+
+def _trouble(kafka: Connection) -> str:
+    """Where it gets stuck; Kafka's own clients tell only that they cannot connect."""
+    import socket
+
+    host, _, port = kafka.bootstrap.partition(",")[0].rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_LOOKS_FOR) as link:
+            if kafka.has_tls:
+                kafka.tls().wrap_socket(link, server_hostname=host).close()
+    except (OSError, ValueError) as error:
+        return "tls" if type(error).__name__.startswith("SSL") else "address"
+    return "user" if kafka.has_user else "address"
 
 
 @contextmanager
@@ -86,7 +92,7 @@ def kafka_admin(kafka: Connection) -> Iterator[KafkaAdminClient]:
     """Kafka's admin client, closed at the end, with its errors as :func:`kafka_errors`."""
     from kafka import KafkaAdminClient
 
-    with kafka_errors(kafka.bootstrap):
+    with kafka_errors(kafka):
         admin = KafkaAdminClient(**kafka.options(), bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS)
         try:
             yield admin

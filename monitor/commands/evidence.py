@@ -71,7 +71,7 @@ def replay(
         else:
             settings = Settings()
             span_ms = _span(from_ or "24h", to or "now")
-            with kafka_errors(settings.bootstrap):
+            with kafka_errors(settings.kafka):
                 found = _again_from_kafka(settings, *span_ms, wait)
     if not _tell(found):
         raise typer.Exit(1)
@@ -94,7 +94,7 @@ def export(
     if from_ is None or to is None:
         raise fail("say which span: --from T --to T")
     settings, span = Settings(), _span(from_, to)
-    with _said(), kafka_errors(settings.bootstrap), progress() as show:
+    with _said(), kafka_errors(settings.kafka), progress() as show:
         secret = _key(key)
         if folder.exists():
             raise Unusable(f"{folder} is there already; evidence is not written over")

@@ -84,7 +84,7 @@ def _source(
         except ValueError as error:
             raise fail(str(error)) from None
         settings = Settings()
-        with kafka_errors(settings.bootstrap):
+        with kafka_errors(settings.kafka):
             return _from_kafka(settings, *span)
     if log is None or reference is None or alerts is None:
         raise fail("give --events, --reference and --alerts, or none of them and Kafka is read")
@@ -145,7 +145,7 @@ def _from_kafka(settings: Settings, from_ms: int, to_ms: int) -> _Source:
             yield from () if start is None else log.read(topic, partition, start, past)
 
     def lookups() -> Iterator[dict[str, Any]]:
-        with kafka_errors(settings.bootstrap):
+        with kafka_errors(settings.kafka):
             records = ((each.value, each.timestamp) for each in read(topics.EVENTS, from_ms))
             yield from (each for each in _decoded(records) if from_ms <= each["ts"] < to_ms)
             log.close()

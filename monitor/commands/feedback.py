@@ -70,7 +70,7 @@ def dispose(
     except BadDisposition as error:
         raise fail(error.detail) from None
     settings = Settings()
-    with kafka_errors(settings.bootstrap):
+    with kafka_errors(settings.kafka):
         producer = KafkaProducer(
             **settings.kafka.options(),
             bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS,

@@ -67,7 +67,7 @@ def _send(settings: Settings, records: Iterable[Out]) -> int:
 
 def send_chunks(settings: Settings, records: Iterable[Out], size: int = _CHUNK) -> Iterator[int]:
     """Write records a chunk at a time; yield the size of each chunk when Kafka has it."""
-    with kafka_errors(settings.bootstrap), asyncio.Runner() as runner:
+    with kafka_errors(settings.kafka), asyncio.Runner() as runner:
 
         async def connect() -> BatchWriter:
             writer = BatchWriter(settings.kafka)

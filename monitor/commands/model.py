@@ -48,7 +48,7 @@ def show(
     """What the model of each peer group has learned: of the running service, or of a history (--events, --reference)."""
     settings = Settings()
     if events is None and reference is None:
-        with kafka_errors(settings.bootstrap):
+        with kafka_errors(settings.kafka):
             models = asyncio.run(_from_kafka(settings))
         cards = [card(named(group), models[group], settings.quantile) for group in sorted(models)]
     elif events is None or reference is None:

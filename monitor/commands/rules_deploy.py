@@ -42,7 +42,7 @@ def versions() -> None:
     """List the versions of the rules that were deployed, and which one is."""
     settings = Settings()
     table = Table("version", "deployed", "files", "")
-    with kafka_errors(settings.bootstrap):
+    with kafka_errors(settings.kafka):
         found, current = _read(settings)
     for version, (at, count) in found.items():
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at / 1000))

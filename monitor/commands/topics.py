@@ -75,7 +75,7 @@ def dlq_list(
     settings = Settings()
     table = Table("partition/offset", "reason", "from", "detail")
     count = 0
-    with kafka_errors(settings.bootstrap):
+    with kafka_errors(settings.kafka):
         for record in _refused(settings, of):
             found = _headers(record)
             if reason is None or found.get("reason") == reason:
@@ -92,7 +92,7 @@ def dlq_list(
 def dlq_show(place: Annotated[str, typer.Argument(metavar="PARTITION/OFFSET")], of: Of = "events") -> None:
     """Show one refused message with its headers and bytes."""
     settings = Settings()
-    with kafka_errors(settings.bootstrap):
+    with kafka_errors(settings.kafka):
         for record in _refused(settings, of):
             if f"{record.partition}/{record.offset}" == place:
                 for name, value in _headers(record).items():
@@ -111,7 +111,7 @@ def dlq_replay(
     """Send refused messages to their topic again, with their own key and headers."""
     settings = Settings()
     count = 0
-    with kafka_errors(settings.bootstrap):
+    with kafka_errors(settings.kafka):
         producer = KafkaProducer(**settings.kafka.options(), bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS, acks="all")
         try:
             sent = []

@@ -1,0 +1,275 @@
+"""Every part of the monitor works with TLS, as its own user, with the rights of ``monitor acls`` and no others (DESIGN §6)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from conftest import wait_for
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
+from kafka.errors import TopicAuthorizationFailedError
+from secure_kafka import Authority, SecureKafka, secure_kafka
+
+from monitor import acls
+from monitor.commands.run import spawn_worker, stop_workers
+from monitor.connection import Connection
+from monitor.settings import Settings
+from monitor.stream import topics
+from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.tables import read_to_end
+
+#: Processes; they are stopped at the end.
+PROCESSES = ("worker", "canary", "watch", "rank")
+
+
+class Force:
+    """The secure broker, and the parts of the monitor as users of it."""
+
+    def __init__(self, kafka: SecureKafka, folder: Path) -> None:
+        self.kafka, self.folder = kafka, folder
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def settings(self, role: str) -> Settings:
+        kafka = self.kafka.as_user(role)
+        return Settings(
+            bootstrap=kafka.bootstrap,
+            kafka_protocol=kafka.protocol,
+            kafka_ca_file=kafka.ca_file,
+            kafka_user=kafka.user,
+            kafka_password_file=kafka.password_file,
+            metrics_port=0,
+            canary_every=1.0,
+        )
+
+    def start(self, command: str) -> None:
+        self.running.append(spawn_worker(self.settings(command), self.folder / f"{command}.log", command=command))
+
+    def monitor(self, role: str, *arguments: str) -> str:
+        """Run a command as the user of a role; it must end well."""
+        done = self._run(self.settings(role), arguments)
+        assert done.returncode == 0, (role, arguments, done.stdout.decode(), done.stderr.decode())
+        return done.stdout.decode()
+
+    def fails(self, role: str, changed: dict[str, Path], *arguments: str) -> str:
+        """Run a command with other settings; it must end with exit code 2. Returns what it said."""
+        settings = self.settings(role).model_copy(update=changed)
+        done = self._run(settings, arguments)
+        assert done.returncode == 2, done.stdout.decode()
+        return done.stderr.decode()
+
+    def _run(self, settings: Settings, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
+        environment = {**os.environ, "XDG_DATA_HOME": str(self.folder), "COLUMNS": "240"}
+        values = settings.model_dump(exclude_none=True)
+        environment |= {f"LOOKUP_MONITOR_{name.upper()}": str(value) for name, value in values.items()}
+        command = [sys.executable, "-m", "monitor", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def force(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Force]:
+    """All parts have done their work, each as its own user with its own rights."""
+    folder = tmp_path_factory.mktemp("secure")
+    with secure_kafka(folder / "kafka", list(acls.ROLES)) as kafka:
+        made = Force(kafka, folder)
+        allow(kafka)
+        try:
+            work(made)
+            stop_workers(made.running)
+            yield made
+        finally:
+            stop_workers(made.running)
+
+
+def allow(kafka: SecureKafka) -> None:
+    """Give each role's user what ``monitor acls`` says, and nothing else."""
+    given = [
+        ACL(
+            f"User:{role}",
+            "*",
+            ACLOperation[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", right.operation).upper()],
+            ACLPermissionType.ALLOW,
+            ResourcePattern(
+                ResourceType[right.kind.upper()],
+                right.name,
+                ACLResourcePatternType.PREFIXED if right.is_prefix else ACLResourcePatternType.LITERAL,
+            ),
+        )
+        for role in acls.ROLES
+        for right in acls.rights_of(role, Settings().group)
+    ]
+    admin = KafkaAdminClient(**kafka.as_user().options())
+    try:
+        assert not admin.create_acls(given)["failed"]
+    finally:
+        admin.close()
+
+
+def work(force: Force) -> None:
+    """What each role is there for."""
+    force.monitor("topics", "topics")
+    force.monitor("topics", "doctor")
+    subprocess.run(
+        [sys.executable, "-m", "monitor", "simulate", str(force.folder), "--days", "7", "--actors", "60"],
+        check=True,
+        capture_output=True,
+    )
+    force.monitor("registrar", "reference", "load", str(force.folder / "reference.jsonl"))
+    force.monitor("author", "rules", "deploy", "rules")
+    force.monitor("author", "rules", "versions")
+    for command in PROCESSES:
+        force.start(command)
+    force.monitor("source", "ingest", str(force.folder / "events.jsonl"))
+    bad = force.folder / "bad.jsonl"
+    bad.write_bytes(b'{"no": "lookup"}\n')
+    force.monitor("source", "ingest", str(bad))
+    desk = force.kafka.as_user("desk")
+    (first, *_) = wait_for(lambda: read(desk, topics.ALERTS), 90, "an alert")
+    force.monitor("desk", "dispose", orjson.loads(first)["id"], "benign", "--by", "d-1")
+    force.monitor("desk", "dispose", "no-such-alert", "benign", "--by", "d-1")
+    admin = force.kafka.as_user()
+    for topic in (topics.PRIORITIES, topics.DLQ, topics.DISPOSITIONS_DLQ, topics.RANK_STATE, topics.SOURCES_STATE):
+        wait_for(lambda topic=topic: read(admin, topic), 60, topic)  # type: ignore[misc]
+    wait_for(lambda: read(admin, topics.SCORE_STATE) and read(admin, topics.CANARIES), 60, "models and canaries")
+    force.monitor("desk", "dlq", "list", "--of", "dispositions")
+    force.monitor("operator", "dlq", "list")
+    force.monitor("operator", "dlq", "replay")
+    force.monitor("auditor", "replay", "--from", "30d")
+    force.monitor("auditor", "export", str(force.folder / "export"), "--from", "30d", "--to", "now")
+    force.monitor("auditor", "model", "show")
+    force.monitor("auditor", "report", "fairness")
+
+
+def read(kafka: Connection, topic: str) -> list[bytes]:
+    """The values in a topic."""
+    consumer = KafkaConsumer(**kafka.options(), enable_auto_commit=False)
+    try:
+        parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        consumer.assign(parts)
+        consumer.seek_to_beginning(*parts)
+        ends = consumer.end_offsets(parts)
+        found: list[bytes] = []
+        while any(consumer.position(part) < ends[part] for part in parts):
+            found += [
+                each.value for records in consumer.poll(timeout_ms=500).values() for each in records if each.value
+            ]
+        return found
+    finally:
+        consumer.close()
+
+
+def test_nobody_was_refused_anything(force: Force) -> None:
+    assert not {each for each in force.kafka.asked() if not each.allowed}
+
+
+@pytest.mark.parametrize("role", acls.ROLES)
+def test_every_right_is_needed(force: Force, role: str) -> None:
+    """Least privilege: what nothing asked for is not given."""
+    used = {(each.operation, each.kind.lower(), each.name) for each in force.kafka.asked() if each.user == role}
+    for right in acls.rights_of(role, Settings().group):
+        operation = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", right.operation).upper()
+        names = {name for what, kind, name in used if (what, kind) == (operation, right.kind)}
+        assert any(name.startswith(right.name) if right.is_prefix else name == right.name for name in names), right
+
+
+@pytest.mark.parametrize(
+    ("role", "topic"),
+    [
+        ("worker", topics.EVENTS),
+        ("worker", topics.REFERENCE),
+        ("worker", topics.RULES),
+        ("worker", topics.DISPOSITIONS),
+        ("source", topics.REFERENCE),
+        ("source", topics.RULES),
+        ("source", topics.ALERTS),
+        ("registrar", topics.EVENTS),
+        ("rank", topics.ALERTS),
+        ("desk", topics.ALERTS),
+        ("desk", topics.EVENTS),
+        ("auditor", topics.ALERTS),
+        ("auditor", topics.EVENTS),
+    ],
+)
+def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topic: str) -> None:
+    producer = KafkaProducer(**force.kafka.as_user(role).options(), enable_idempotence=False)
+    try:
+        with pytest.raises(TopicAuthorizationFailedError):
+            producer.send(topic, b"{}").get(timeout=30)
+    finally:
+        producer.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "topic"),
+    [
+        ("worker", topics.DISPOSITIONS),
+        ("source", topics.EVENTS),
+        ("source", topics.ALERTS),
+        ("canary", topics.EVENTS),
+        ("watch", topics.ALERTS),
+        ("watch", topics.EVENTS),
+        ("rank", topics.EVENTS),
+        ("topics", topics.EVENTS),
+        ("author", topics.EVENTS),
+        ("registrar", topics.REFERENCE),
+        ("desk", topics.EVENTS),
+        ("desk", topics.KEYED),
+        ("operator", topics.EVENTS),
+    ],
+)
+def test_a_role_does_not_read_what_is_not_its_own(force: Force, role: str, topic: str) -> None:
+    consumer = KafkaConsumer(**force.kafka.as_user(role).options(), enable_auto_commit=False)
+    try:
+        if not consumer.partitions_for_topic(topic):
+            return  # that there is such a topic is not even told
+        part = TopicPartition(topic, 0)
+        consumer.assign([part])
+        consumer.seek(part, 0)
+        with pytest.raises(TopicAuthorizationFailedError):
+            consumer.poll(timeout_ms=30_000)
+    finally:
+        consumer.close()
+
+
+def test_who_shows_a_certificate_is_known_by_its_name(force: Force) -> None:
+    """Both kinds of client, and mutual TLS: the certificate of ``worker`` gives the rights of that user."""
+    kafka = force.kafka.by_certificate("worker")
+    assert read(kafka, topics.REFERENCE)
+
+    async def write() -> int:
+        writer = BatchWriter(kafka)
+        await writer.start()
+        try:
+            await writer.write([Out(topics.REVIEW, 0, b"k", b"v", None)])
+        finally:
+            await writer.stop()
+        return len([record async for record in read_to_end(kafka, topics.REFERENCE, 0)])
+
+    assert asyncio.run(write()) > 0
+    consumer = KafkaConsumer(**force.kafka.by_certificate("source").options(), enable_auto_commit=False)
+    try:
+        assert not consumer.partitions_for_topic(topics.REFERENCE)
+        assert consumer.partitions_for_topic(topics.EVENTS)
+    finally:
+        consumer.close()
+
+
+def test_a_wrong_password_and_an_authority_nobody_knows_are_said(force: Force, tmp_path: Path) -> None:
+    wrong = tmp_path / "password"
+    wrong.write_text("guessed")
+    said = force.fails("worker", {"kafka_password_file": wrong}, "topics", "--check")
+    assert "LOOKUP_MONITOR_KAFKA_PASSWORD_FILE" in said
+    assert "guessed" not in said
+    other = Authority(tmp_path / "other", "another authority")
+    said = force.fails("worker", {"kafka_ca_file": other.file}, "topics", "--check")
+    assert "LOOKUP_MONITOR_KAFKA_CA_FILE" in said
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    assert "is empty" in force.fails("worker", {"kafka_password_file": empty}, "topics", "--check")
