@@ -88,7 +88,7 @@ def named(group: str) -> str:
 async def _from_kafka(settings: Settings) -> dict[str, PeerModel]:
     from monitor.model import PeerModel
     from monitor.stream import tables
-    from monitor.stream.score import GroupState
+    from monitor.stream.score import VERSIONS_OF, GroupState
     from monitor.stream.seal import BadKey
     from monitor.stream.topics import SCORE_STATE
 
@@ -100,6 +100,8 @@ async def _from_kafka(settings: Settings) -> dict[str, PeerModel]:
     for partition in range(settings.partitions):
         table = await tables.load(settings.bootstrap, maker.new(SCORE_STATE, partition))
         for group, raw in table.values.items():
+            if group.startswith(VERSIONS_OF):
+                continue
             try:
                 found[group] = PeerModel.from_bytes(msgspec.msgpack.decode(raw, type=GroupState).model)
             except (ValueError, msgspec.MsgspecError) as error:

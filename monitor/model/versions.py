@@ -89,6 +89,22 @@ class Versions(msgspec.Struct, array_like=True):
         return made
 
 
+class Group:
+    """A peer group's model and its versions, which go together."""
+
+    def __init__(self, model: PeerModel, versions: Versions) -> None:
+        self.model = model
+        self.versions = versions
+
+    def turn(self, ot: int) -> bool:
+        """As :meth:`Versions.turn`."""
+        return self.versions.turn(ot, self.model)
+
+    def roll_back(self, day: int) -> bool:
+        """As :meth:`Versions.roll_back`."""
+        return self.versions.roll_back(day, self.model)
+
+
 def days_kept(today: int) -> list[int]:
     """The days that can be returned to, the last first."""
     mondays = today - (today - _MONDAY) % 7
