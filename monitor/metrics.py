@@ -94,7 +94,7 @@ class Metrics:
         )
         self.model_group_drift = Gauge(
             name + "model_group_drift",
-            "The same of a peer group, by the feature that is farthest",
+            "The same of a peer group, by the feature that is farthest, of those that are steady when nothing changes",
             ["peers"],
             registry=self.registry,
         )

@@ -24,6 +24,9 @@ from monitor.model.versions import DAYS, Version, Versions
 
 #: Into so many bins the earlier mass is divided, at most.
 _BINS: Final = 10
+#: Features that go on and on in one direction although nothing changes: a share that nearly only rises, one over all the years, and times of the
+#: week of which ever more are known. Their drift is told, and is no news.
+WANDERING: Final = frozenset({"no_sequel", "nothing_ever", "odd_week_hour"})
 #: Before a week has so many actor-days, nothing is said of it.
 LEAST_DAYS: Final = 100
 

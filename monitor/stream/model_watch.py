@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import Gauge
 
 from monitor.metrics import MODEL_BANDS, Metrics
+from monitor.model.drift import WANDERING
 from monitor.model.quantile import DAY
 from monitor.stream.detect import Written
 from monitor.stream.score import Score
@@ -39,7 +40,7 @@ class ModelWatch:
             quantiles = score.quantiles()
             for name, drift in score.drifts.items():
                 if drift and name in quantiles:
-                    groups[told(name),] = max(drift.values())
+                    groups[told(name),] = max(value for of, value in drift.items() if of not in WANDERING)
                     for feature, value in drift.items():
                         features[feature,] = max(value, features.get((feature,), 0.0))
             for name, values in quantiles.items():
