@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
-from scipy.stats import ks_2samp, rankdata
+from scipy.stats import rankdata
 
 from monitor.alerts import Alert
 from monitor.backtest import Backtest, Scorable
@@ -184,9 +184,15 @@ def _quantiles(scores: Sequence[float]) -> dict[str, float]:
 
 
 def _distance(a: Sequence[float], b: Sequence[float]) -> float:
-    if not a or a == b:
-        return 0.0
-    return float(ks_2samp(a, b, method="asymp").statistic)
+    """Kolmogorov-Smirnov: how far the shares of scores up to the same value are apart at most. (SciPy's also works out a p-value, with warnings.)"""
+    x, y = sorted(a), sorted(b)
+    at = below = 0
+    most = 0.0
+    while at < len(x) and below < len(y):
+        value = min(x[at], y[below])
+        at, below = bisect_right(x, value, at), bisect_right(y, value, below)
+        most = max(most, abs(at / len(x) - below / len(y)))
+    return most
 
 
 def _correlation(a: Sequence[float], b: Sequence[float]) -> float:

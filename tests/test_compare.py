@@ -13,13 +13,14 @@ import pytest
 from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 from typer.testing import CliRunner
 
 from monitor import alerts
 from monitor.alerts import Alert, Entity
 from monitor.backtest import Scorable
 from monitor.cli import app
-from monitor.compare import Comparison, Side, _unmatched
+from monitor.compare import Comparison, Side, _distance, _unmatched
 from monitor.model import FEATURES, PeerModel
 from monitor.model.catalogue import KINDS
 from monitor.model.scorer import QUIET_MS
@@ -148,6 +149,14 @@ def test_models_that_know_something_else_rank_otherwise() -> None:
     like = Comparison(Side(lambda _: known(0)), Side(lambda _: known(0)))
     like.step(item(1, [0.5] * len(FEATURES)), "parent")
     assert [(each.ranks, each.lookups) for each in like.result()] == [(0.0, 1)]
+
+
+numbers = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=30)
+
+
+@given(a=numbers, b=numbers)
+def test_scores_are_apart_as_scipy_says(a: list[float], b: list[float]) -> None:
+    assert _distance(a, b) == pytest.approx(ks_2samp(a, b, method="exact").statistic)
 
 
 raised = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 10 * QUIET_MS)), max_size=12)
