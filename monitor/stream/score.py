@@ -84,6 +84,10 @@ class Score:
         #: By group, the drift of its features (:func:`monitor.model.drift.drift_of`), where it is known.
         self.drifts: dict[str, dict[str, float]] = {}
         every = range(partitions)
+        # At once, so that what is said of the models does not wait for their next lookup.
+        self._unread = Written()
+        for name in self._saved():
+            self._group(name, self._unread)
         self._merger: Merger[tuple[str | None, Any, Headers, Chunk]] = Merger(
             (keyed, src) for keyed in every for src in every
         )
@@ -95,7 +99,7 @@ class Score:
 
     def process(self, records: Sequence[Any], chunk: Chunk) -> Written:
         """Score what has come into order. The models are saved by :meth:`snapshot`; until then nothing is acknowledged."""
-        written = Written()
+        written, self._unread = self._unread, Written()
         for record in records:
             if record.key == CANARY:
                 written.out.append(canary_out("score", record.partition, record.value))
@@ -148,8 +152,7 @@ class Score:
 
     def _roll_back(self, place: Place, day: int, written: Written) -> None:
         """Every model returns to what it was when a day began; one that did so before (redelivered) does not."""
-        saved = [name for name in self.table.values if not name.startswith(VERSIONS_OF)]
-        for name in sorted({*self._groups, *saved}):
+        for name in sorted({*self._groups, *self._saved()}):
             group = self._group(name, written)
             if not group.takes(place):
                 continue
@@ -168,6 +171,9 @@ class Score:
             for name, group in self._groups.items()
             if not group.model.is_young
         }
+
+    def _saved(self) -> list[str]:
+        return [name for name in self.table.values if not name.startswith(VERSIONS_OF)]
 
     def _note_drift(self, name: str, group: Group) -> None:
         self.drifts[name] = drift_of(group.versions)

@@ -61,7 +61,6 @@ def test_a_running_service_returns_to_an_earlier_day_and_loses_no_lookup(service
     listed = wait_for(lambda: of_versions(service, back, more), 60, "the versions")
     assert listed.returncode == 0, listed.stderr
     assert service.monitor("model", "rollback", "2001-01-01", more=more).returncode == 2
-    assert service.monitor("model", "rollback", "soon", more=more).returncode == 2
     # A version that somebody else wrote, without the key: it is left out, and the right one counts.
     forged = [record for record in service.read(SCORE_STATE) if record.key.startswith(b"\x00versions/")][-1]  # type: ignore[attr-defined]
     out = Out(SCORE_STATE, forged.partition, forged.key, (2**40).to_bytes(8, "big") + b"\x94\x01\x09\x00\x90", None)  # type: ignore[attr-defined]
@@ -80,10 +79,8 @@ def test_a_running_service_returns_to_an_earlier_day_and_loses_no_lookup(service
     wait_for(lambda: "lookup_monitor_model_score{" in page(again, "/metrics")[1], 30, "the scores of the models")
     replayed = service.monitor("replay", "--from=90d", "--wait=60", more=more)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-    compared = service.monitor("model", "compare", "now", "now", "--from=14d", more=more)
-    assert compared.returncode == 0, compared.stdout + compared.stderr
-    assert "alike: 0.000 apart" in compared.stdout
     apart = service.monitor("model", "compare", "now", f"{back}@0.99", "--from=14d", more=more)
     assert apart.returncode == 1, apart.stdout + apart.stderr
+    assert "officer" in apart.stdout
     logs = "".join(path.read_text() for path in tmp_path.glob("worker-*.log"))
     assert not [actor for actor in range(12) if f"o-{actor}" in logs], "a log line names somebody"
