@@ -160,6 +160,7 @@ def test_models_that_know_something_else_rank_otherwise() -> None:
 numbers = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=30)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @given(a=numbers, b=numbers)
 def test_scores_are_apart_as_scipy_says(a: list[float], b: list[float]) -> None:
     assert _distance(a, b) == pytest.approx(ks_2samp(a, b, method="exact").statistic)

@@ -26,6 +26,11 @@ def counted(port: int) -> float:
     return sum(float(line[-1]) for line in lines if line[0].startswith("lookup_monitor_events_total"))
 
 
+def told(port: int) -> str | None:
+    text = page(port, "/metrics")[1]
+    return text if 'lookup_monitor_model_score{peers="officer"' in text else None
+
+
 def of_versions(service: Service, day: str, more: dict[str, str]) -> CompletedProcess[str] | None:
     done = service.monitor("model", "versions", more=more)
     return done if done.returncode or day in done.stdout else None
@@ -69,14 +74,15 @@ def test_a_running_service_returns_to_an_earlier_day_and_loses_no_lookup(service
     done = service.monitor("model", "rollback", back, "--wait=60", more=more)
     assert done.returncode == 0, done.stderr
     assert "1 records of" in done.stderr
+    said = wait_for(lambda: told(port), 20, "metrics of the models")
+    assert 'lookup_monitor_model_score{peers="officer",quantile="threshold"}' in said
+    assert "lookup_monitor_model_rollbacks_total 0.0" not in said
     send_events(settings, raws[half:])
     first.send_signal(signal.SIGKILL)
     first.wait(10)
-    again = free_port()
-    service.start_worker(again)
+    service.start_worker()
     wait_for(lambda: len(alerts_of(service)) >= len(expected), 120, f"{len(expected)} alerts")
     assert alerts_of(service) == expected
-    wait_for(lambda: "lookup_monitor_model_score{" in page(again, "/metrics")[1], 30, "the scores of the models")
     replayed = service.monitor("replay", "--from=90d", "--wait=60", more=more)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     apart = service.monitor("model", "compare", "now", f"{back}@0.99", "--from=14d", more=more)
