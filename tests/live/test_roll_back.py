@@ -51,9 +51,9 @@ def test_a_running_service_returns_to_an_earlier_day_and_loses_no_lookup(service
     more = {f"LOOKUP_MONITOR_{name.upper()}": str(value) for name, value in wanted.items()}
     records = [orjson.dumps({"record": "actor", "id": f"o-{n}", "peer_group": "officer"}) for n in range(12)]
     raws = [orjson.dumps(each) for each in lookups(datetime.now(UTC).replace(hour=7, minute=0) - timedelta(days=57))]
-    half = int(len(raws) * 0.9)
+    half = int(len(raws) * 0.96)
     today = parse_when(orjson.loads(raws[half])["time"], 0) // 86_400_000
-    back = named(today - 4)
+    back = named(today - 2)
     expected = backtest_of(service, records, raws[:half], day_of(back), raws[half:])
     assert expected != backtest_of(service, records, raws[:half], None, raws[half:]), "it makes a difference"
     send_reference(settings, records)

@@ -62,6 +62,11 @@ def test_where_nothing_changes_nothing_drifts() -> None:
     assert max(found.values()) < 0.1
 
 
+def test_what_has_faded_since_is_not_taken_for_what_was_never_learned() -> None:
+    """After two months a group learns in a week what it forgets in one."""
+    assert drift_of(lived(60).versions).keys() == set(FEATURES)
+
+
 def test_the_feature_that_changes_is_the_one_that_drifts_and_no_other() -> None:
     group = lived(21, changes_on=15)
     found = drift_of(group.versions)

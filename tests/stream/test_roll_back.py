@@ -122,6 +122,35 @@ def test_a_crash_after_any_write_changes_nothing(crashes: list[int], size: int) 
     assert saved_in(log) == expected()[1]
 
 
+@pytest.mark.parametrize("cut", [1, -1])
+def test_a_crash_between_the_versions_and_the_models_changes_nothing(cut: int) -> None:
+    """The first record of the snapshot in which a day begins is in Kafka and the others are not; or all but the last."""
+    rules, reference, _ = lookups()
+    log = log_of()
+    process = Process(log, reference, rules)
+
+    def cut_off(score: Any) -> None:
+        save = score.snapshot
+
+        def snapshot(*arguments: Any) -> list[Out]:
+            out: list[Out] = save(*arguments)
+            names = [(record.key or b"").decode() for record in out]
+            if any(name.startswith(VERSIONS_OF) and decode(score.table.get(name)).day > days()[0] for name in names):
+                log.write(out[:cut])
+                raise Crash
+            return out
+
+        score.snapshot = snapshot
+
+    for score in process.scores:
+        cut_off(score)
+    with pytest.raises(Crash):
+        process.run(size=100)
+    Process(log, reference, rules).run(size=100)
+    assert alerts_in(log) == expected()[0]
+    assert saved_in(log) == expected()[1]
+
+
 def test_after_it_a_model_is_what_it_was_and_goes_on_from_there() -> None:
     """The next version after the roll back has what was learned until the day, and since, but nothing in between."""
     rules, reference, raws = lookups()
