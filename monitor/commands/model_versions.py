@@ -18,16 +18,16 @@ from monitor.settings import Settings
 _ASK_EVERY: Final = 0.5
 
 
-def saved_groups(settings: Settings) -> dict[str, Group]:
+def saved_groups(settings: Settings, quiet: bool = False) -> dict[str, Group]:
     """The models of the running service with their versions, by group; exits with what is wrong when one cannot be read.
 
-    What is not signed as the settings ask is left out, and said.
+    What is not signed as the settings ask is left out, and said unless ``quiet``.
     """
     with kafka_errors(settings.bootstrap):
-        return asyncio.run(_saved_groups(settings))
+        return asyncio.run(_saved_groups(settings, quiet))
 
 
-async def _saved_groups(settings: Settings) -> dict[str, Group]:
+async def _saved_groups(settings: Settings, quiet: bool) -> dict[str, Group]:
     from monitor.stream import tables
     from monitor.stream.score import VERSIONS_OF, GroupState
     from monitor.stream.seal import BadKey
@@ -40,7 +40,7 @@ async def _saved_groups(settings: Settings) -> dict[str, Group]:
     found: dict[str, Group] = {}
     for partition in range(settings.partitions):
         table = await tables.load(settings.bootstrap, maker.new(SCORE_STATE, partition))
-        if table.refused:
+        if table.refused and not quiet:
             say(
                 f"{table.refused:,} records of {SCORE_STATE}/{partition} are not signed as they must be; they are left out"
             )
@@ -131,7 +131,7 @@ def _send(settings: Settings, day: str) -> None:
 
 
 def _is_done(settings: Settings, before: dict[str, Any]) -> bool:
-    now = saved_groups(settings)
+    now = saved_groups(settings, quiet=True)
     return all(
         name in now and now[name].versions.line >= group.versions.line + settings.partitions
         for name, group in before.items()
