@@ -1,7 +1,8 @@
 """What each part of the monitor, and each kind of its users, must be allowed by Kafka: so much, and no more.
 
 One Kafka user a role. Who may write ``lookup.events.v1`` decides what the monitor sees, and who may write ``lookup.rules.v1`` what it
-looks for; no role may do both but ``author``, who marks in the log where new rules begin to count.
+looks for; no role may do both but ``author``, who marks in the log where new
+rules begin to count, or the models of an earlier day.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ ROLES: Final[Mapping[str, Role]] = {
     "topics": Role("`monitor topics` and `monitor doctor`", group="Describe", of_all=("Create", *_CHECKS)),
     "source": Role("a register's query system, or `monitor ingest`", writes=(EVENTS,)),
     "registrar": Role("`monitor reference load`", writes=(REFERENCE,)),
-    "author": Role("`monitor rules deploy` and `versions`", (RULES,), (RULES, EVENTS)),
+    "author": Role(
+        "`monitor rules deploy` and `versions`, `monitor model rollback`", (RULES, SCORE_STATE), (RULES, EVENTS)
+    ),
     "desk": Role(
         "`monitor dispose`, alerts and what was refused of verdicts", (ALERTS, DISPOSITIONS_DLQ), (DISPOSITIONS,)
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitor import ending, events
 from monitor.acts import Acts
@@ -15,6 +15,7 @@ from monitor.enrich import enrich, explains_later
 from monitor.gaps import AFTER_MS, Numberings, name_of
 from monitor.model import PeerModel
 from monitor.model.family import parent_of, partition_of_group
+from monitor.model.versions import Group, Versions
 from monitor.order import IDLE, Merger, Place
 from monitor.reference import Reference
 from monitor.rules import RuleSet
@@ -22,6 +23,22 @@ from monitor.scoring import score_lookup
 
 #: After how many lookups those are taken up whose order is certain by then.
 _RELEASE_EVERY = 256
+
+
+class RollBack(NamedTuple):
+    """Where it stands in the log, every model returns to what it was at the beginning of ``day`` (days since 1970-01-01)."""
+
+    day: int
+
+
+class Scorable(NamedTuple):
+    """A lookup on its way to its group's model, and what goes with it; see :func:`monitor.scoring.score_lookup`."""
+
+    group: str
+    lookup: dict[str, Any]
+    features: list[float]
+    anomalies: list[str]
+    rules: RuleSet
 
 
 class Backtest:
@@ -52,26 +69,34 @@ class Backtest:
         self._run_on_ms = run_on_ms
         self._use(rules)
         self._states: defaultdict[str, KeyState] = defaultdict(KeyState)
-        #: The models of all peer groups, by name, as far as they have learned.
-        self.models: dict[str, PeerModel] = {}
+        #: The models of all peer groups, by name, as far as they have learned, with their versions.
+        self.groups: dict[str, Group] = {}
         self._acts = [Acts() for _ in range(partitions)]
         self._reached = [0] * partitions
         self._next = [0] * partitions
         self._numberings = Numberings(gap_after_ms)
         self._numbered: Merger[tuple[str, int, int, bool]] = Merger((src,) for src in range(partitions))
         self._joined: Merger[tuple[str, dict[str, Any], Detector]] = Merger((src,) for src in range(partitions))
-        self._scored: Merger[tuple[str, dict[str, Any], list[float], list[str], RuleSet]] = Merger(
-            (src,) for src in range(partitions)
-        )
+        self._scored: Merger[Scorable | RollBack] = Merger((src,) for src in range(partitions))
 
-    def run(self, messages: Iterable[bytes | RuleSet], received_ms: int) -> Iterator[Alert]:
+    @property
+    def models(self) -> dict[str, PeerModel]:
+        """The models of all peer groups, by name, as far as they have learned."""
+        return {name: group.model for name, group in self.groups.items()}
+
+    def run(self, messages: Iterable[bytes | RuleSet | RollBack], received_ms: int) -> Iterator[Alert]:
         """Yield the alerts of the messages, which are in the order they arrived; ``received_ms`` as in :func:`events.decode`.
 
-        Rules among the messages are what lookups are judged by from there on, as if they had been deployed there.
+        Rules among the messages are what lookups are judged by from there on, as if they had been deployed there; so is a roll back.
         """
         for number, raw in enumerate(messages, 1):
             if isinstance(raw, RuleSet):
                 self._use(raw)
+                continue
+            if isinstance(raw, RollBack):
+                for src in range(len(self._next)):
+                    self._next[src] += 1
+                    self._count_roll_back(raw, src, self._next[src] - 1)
                 continue
             try:
                 lookup = enrich(events.decode(raw, received_ms=received_ms), self._reference, self._rules.explanations)
@@ -129,7 +154,7 @@ class Backtest:
         self._note_waiting(key, state)
         self.fates[outcome.fate] += 1
         if outcome.features is not None:
-            item = (peer_group_of(lookup), lookup, outcome.features, outcome.anomalies, detector.rules)
+            item = Scorable(peer_group_of(lookup), lookup, outcome.features, outcome.anomalies, detector.rules)
             self._scored.push((src,), place, item)
         self._joined.advance((src,), place[0])
         self._scored.advance((src,), place[0])
@@ -149,6 +174,10 @@ class Backtest:
         self._reached[src] = max(self._reached[src], beat["ts"])
         self._take_number((self._reached[src], src, off), beat, True)
 
+    def _count_roll_back(self, item: RollBack, src: int, off: int) -> None:
+        """Every source has a control record of it, and the last of them in the one order of lookups is what counts in the end."""
+        self._scored.push((src,), (self._reached[src], src, off), item)
+
     def _take_number(self, place: Place, lookup: dict[str, Any], is_beat: bool) -> None:
         if lookup.get("seq") is not None:
             item = (name_of(lookup), lookup["seq"], lookup["ts"], is_beat)
@@ -164,16 +193,30 @@ class Backtest:
             state = self._states[key]
             yield from detector.step(key, state, lookup, src, off, ot).alerts
             self._note_waiting(key, state)
-        for _, (group, lookup, features, anomalies, rules) in self._scored.ready():
-            # Groups share a parent when the live service would have them in one partition.
-            parent = self._model(parent_of(partition_of_group(group, len(self._reached))))
-            yield from score_lookup(self._model(group), lookup, features, anomalies, rules, parent)
+        for (reached, *_), item in self._scored.ready():
+            if isinstance(item, RollBack):
+                self._roll_back(item.day)
+            else:
+                yield from self._score(reached, item)
 
-    def _model(self, name: str) -> PeerModel:
-        model = self.models.get(name)
-        if model is None:
-            model = self.models[name] = PeerModel(quantile=self._quantile)
-        return model
+    def _score(self, reached: int, item: Scorable) -> list[Alert]:
+        """Score and learn a lookup whose place begins with ``reached``."""
+        # Groups share a parent when the live service would have them in one partition.
+        parent = self._group(parent_of(partition_of_group(item.group, len(self._reached))))
+        own = self._group(item.group)
+        own.turn(reached)
+        parent.turn(reached)
+        return score_lookup(own.model, item.lookup, item.features, item.anomalies, item.rules, parent.model)
+
+    def _roll_back(self, day: int) -> None:
+        for group in self.groups.values():
+            group.roll_back(day)
+
+    def _group(self, name: str) -> Group:
+        group = self.groups.get(name)
+        if group is None:
+            group = self.groups[name] = Group(PeerModel(quantile=self._quantile), Versions())
+        return group
 
     def undecided(self) -> list[int]:
         """As :func:`monitor.ending.undecided`."""

@@ -56,7 +56,13 @@ report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},
     "Reports: how good the queue gets by what the desk says, and whom alerts fall upon.",
 )
-model_app = lazy_group({"show": "monitor.commands.model:show"}, "The models: what they have learned.")
+MODEL = {
+    "show": "monitor.commands.model:show",
+    "compare": "monitor.commands.model_compare:compare",
+    "versions": "monitor.commands.model_versions:versions",
+    "rollback": "monitor.commands.model_versions:rollback",
+}
+model_app = lazy_group(MODEL, "The models: what they have learned, how two differ, and back to an earlier one.")
 rules_app = lazy_group(
     RULES,
     "Rules: check and test them, ask why they match, see what they find in a log.",

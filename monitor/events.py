@@ -48,6 +48,7 @@ REASONS: Final = (
     "time-too-old",
     "time-in-future",
     "unknown-rules",
+    "unknown-model",
     "internal",
 )
 

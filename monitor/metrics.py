@@ -12,10 +12,13 @@ from monitor.events import REASONS
 from monitor.fairness.counts import DIMENSIONS
 from monitor.feedback.disposition import REASONS as BAD_DISPOSITIONS
 from monitor.feedback.disposition import VERDICTS
+from monitor.model.quantile import BANDS
 from monitor.rules.model import LEVELS
 
 FATES: Final = ("counted", "late", "duplicate", "repeated", "refused")
 STAGES: Final = ("intake", "detect", "score")
+#: What is said of scores: the highest quantile of the peers' that they have passed.
+MODEL_BANDS: Final = ("0", *map(str, BANDS), "threshold")
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _LATENESS: Final = (1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600)
 _STEP: Final = (0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.02, 0.1)
@@ -71,6 +74,33 @@ class Metrics:
         self.model_time = Histogram(
             name + "model_seconds", "The model on one lookup (mean of a chunk)", buckets=_STEP, registry=self.registry
         )
+        self.model_days = Counter(
+            name + "model_days",
+            "Actor-days that models judged, by the highest quantile of the peers' scores that they passed",
+            ["above"],
+            registry=self.registry,
+        )
+        self.model_score = Gauge(
+            name + "model_score",
+            "The score at a quantile of a peer group's",
+            ["peers", "quantile"],
+            registry=self.registry,
+        )
+        self.model_drift = Gauge(
+            name + "model_feature_drift",
+            "How far a feature's last week is from before (PSI), in the peer group where it is farthest",
+            ["feature"],
+            registry=self.registry,
+        )
+        self.model_group_drift = Gauge(
+            name + "model_group_drift",
+            "The same of a peer group, by the feature that is farthest, of those that are steady when nothing changes",
+            ["peers"],
+            registry=self.registry,
+        )
+        self.model_rollbacks = Counter(
+            name + "model_rollbacks", "Models that returned to an earlier version", registry=self.registry
+        )
         self.retries = Counter(
             name + "write_retries", "Writes to Kafka that had to be repeated", ["stage"], registry=self.registry
         )
@@ -110,6 +140,8 @@ class Metrics:
             self.events.labels(fate)
         for reason in REASONS:
             self.dlq.labels(reason)
+        for band in MODEL_BANDS:
+            self.model_days.labels(band)
         for rule, level in rules:
             self.alerts.labels(rule, level if level in LEVELS else "medium")
         for stage in STAGES:

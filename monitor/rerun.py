@@ -11,16 +11,19 @@ from typing import Any, Final, NamedTuple
 
 from monitor import ending, events
 from monitor.alerts import Alert
-from monitor.backtest import Backtest
+from monitor.backtest import Backtest, RollBack
 from monitor.detector import FORGET_AFTER_MS, JOINED, Detector, KeyState
 from monitor.due import Due
 from monitor.enrich import enrich
 from monitor.gaps import AFTER_MS
+from monitor.model.versions import day_of
 from monitor.reference import BadRecord, Reference, decode, key_of
 from monitor.rules import RuleSet
 
 #: The header of a control record in the log; its value is the version of the rules that counts from there on.
 CONTROL: Final = "lookup-monitor-rules"
+#: The header of a control record from which on every model is again what it was when a day began; its value is the day, 2026-11-24.
+ROLL_BACK: Final = "lookup-monitor-roll-back"
 #: After so many messages, or so many milliseconds between two, what can be released and decided is.
 _EVERY: Final = 256
 _PAUSE_MS: Final = 1_000
@@ -64,8 +67,17 @@ class Raised(NamedTuple):
 
 def version_in(record: Any) -> str | None:
     """The version that a control record names; ``None`` for a lookup."""
+    return _header(record, CONTROL)
+
+
+def roll_back_in(record: Any) -> str | None:
+    """The day to which a control record returns, as text; ``None`` for a lookup."""
+    return _header(record, ROLL_BACK)
+
+
+def _header(record: Any, wanted: str) -> str | None:
     for name, value in record.headers or ():
-        if name == CONTROL and value is not None:
+        if name == wanted and value is not None:
             return str(value.decode("ascii", "replace"))
     return None
 
@@ -157,6 +169,10 @@ class Rerun(Backtest):
         if version is not None:
             self._switch(src, version)
             return []
+        text = roll_back_in(message) if message.headers else None
+        if text is not None:
+            self._return(src, message.offset, text)
+            return []
         detector = self._detector_of(self._versions_at[src])
         try:
             lookup = events.decode(message.value, received_ms=message.received_ms, headers=message.headers)
@@ -179,6 +195,12 @@ class Rerun(Backtest):
             self.refused["unknown-rules"] += 1
         else:
             self._versions_at[src] = version
+
+    def _return(self, src: int, off: int, text: str) -> None:
+        try:
+            self._count_roll_back(RollBack(day_of(text)), src, off)
+        except ValueError:
+            self.refused["unknown-model"] += 1
 
     def _detector_of(self, version: str) -> Detector:
         detector = self._detectors.get(version)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from monitor import alerts
-from monitor.model import PeerModel, explain, family
+from monitor.model import PeerModel, Scored, explain, family
 from monitor.rules import Correlation, RuleSet
 
 #: What the explanation of an alert needs of a lookup, where it is known.
@@ -21,6 +21,18 @@ def score_lookup(
     rules: RuleSet,
     parent: PeerModel | None = None,
 ) -> list[alerts.Alert]:
+    """The alerts of :func:`judge_lookup`."""
+    return judge_lookup(model, lookup, features, anomalies, rules, parent)[1]
+
+
+def judge_lookup(
+    model: PeerModel,
+    lookup: Mapping[str, Any],
+    features: Sequence[float],
+    anomalies: Sequence[str],
+    rules: RuleSet,
+    parent: PeerModel | None = None,
+) -> tuple[Scored, list[alerts.Alert]]:
     """Score and learn one lookup. ``features`` are those of :func:`monitor.model.features.measure`; ``anomalies`` are the ids of
     the rules that wait for its score; ``parent`` is the model of all groups, which judges while ``model`` is young."""
     actor, ts = lookup["actor.id"], lookup["ts"]
@@ -29,7 +41,7 @@ def score_lookup(
     bounds = [judge.quantile_at(rule.options.get("quantile", 0.999)) for rule in wanted]
     scored = family.learn(model, parent, actor, ts, features)
     if not (scored.alert or wanted or scored.p < 1.0):
-        return []
+        return scored, []
     raised = [alerts.MODEL_RULE] if scored.alert else []
     for rule, bound in zip(wanted, bounds, strict=True):
         if scored.score > bound and judge.is_due(f"{rule.fingerprint}/{actor}", ts, rule.suppress_ms or rule.span_ms):
@@ -48,4 +60,4 @@ def score_lookup(
         made.append(
             alerts.from_model(lookup, 1.0 - scored.p, reasons, rules.version, alerts.METER_RULE, speaks_for=said)
         )
-    return made
+    return scored, made

@@ -14,7 +14,7 @@ ORDER = (
     "events", "event_schema", "canary", "silence", "documents", "records", "known", "spans", "shelf", "junit", "reference",
     "explanations", "enrich", "acts", "rules", "matching", "model", "order", "alerts", "gaps", "sources", "scoring", "detector",
     "canary_rule", "ending", "backtest", "recall", "review", "feedback", "fairness", "tally", "replay", "ruletest", "sofar", "verdict", "due", "rerun", "reach",
-    "agree", "when",
+    "agree", "when", "compare",
 )  # fmt: skip
 IMPURE = {
     "aiokafka", "asyncio", "faust", "http", "kafka", "logging", "os", "prometheus_client", "random", "secrets", "socket",

@@ -16,7 +16,20 @@ from monitor.http import serve
 from monitor.metrics import FATES, STAGES, CanaryMetrics, Metrics
 from monitor.settings import Settings, pack_dir
 
-LABELS = {"fate", "rule", "level", "reason", "stage", "partition", "le", "version"}
+LABELS = {
+    "fate",
+    "rule",
+    "level",
+    "reason",
+    "stage",
+    "partition",
+    "le",
+    "version",
+    "above",
+    "peers",
+    "quantile",
+    "feature",
+}
 
 
 class Page:

@@ -34,7 +34,7 @@ Key = Annotated[
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def said() -> Iterator[None]:
     """Errors for people, and the exit code that goes with each."""
     try:
         yield
@@ -65,12 +65,12 @@ def replay(
     if every is not None:
         _serve(every, from_, to, export_folder, wait)
         return
-    with _said():
+    with said():
         if export_folder is not None:
-            found = _again(_narrowed(export_folder, from_, to))
+            found = _again(narrowed(export_folder, from_, to))
         else:
             settings = Settings()
-            span_ms = _span(from_ or "24h", to or "now")
+            span_ms = span_between(from_ or "24h", to or "now")
             with kafka_errors(settings.kafka):
                 found = _again_from_kafka(settings, *span_ms, wait)
     if not _tell(found):
@@ -93,8 +93,8 @@ def export(
 
     if from_ is None or to is None:
         raise fail("say which span: --from T --to T")
-    settings, span = Settings(), _span(from_, to)
-    with _said(), kafka_errors(settings.kafka), progress() as show:
+    settings, span = Settings(), span_between(from_, to)
+    with said(), kafka_errors(settings.kafka), progress() as show:
         secret = _key(key)
         if folder.exists():
             raise Unusable(f"{folder} is there already; evidence is not written over")
@@ -122,7 +122,7 @@ def verify(
 
     Exit code 1 when something does not agree.
     """
-    with _said():
+    with said():
         opened, secret = _opened(folder), _key(key)
         made = opened.manifest
         typer.echo(f"{folder}: {made.from_} to {made.to}, exported {made.made} by {made.program}")
@@ -161,7 +161,7 @@ def _opened(folder: Path) -> Opened:
     return Opened(folder)
 
 
-def _narrowed(folder: Path, from_: str | None, to: str | None) -> Opened:
+def narrowed(folder: Path, from_: str | None, to: str | None) -> Opened:
     """An export, with a span within its own if one is asked for."""
     opened, now = _opened(folder), _now()
     facts = opened.facts
@@ -225,11 +225,11 @@ def _serve(every: str, from_: str | None, to: str | None, export_folder: Path | 
     stop = threading.Event()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: stop.set())
-    with _said():
+    with said():
         serve_checks(Settings(), every_ms, span_ms, wait, stop)
 
 
-def _span(from_: str, to: str) -> tuple[int, int]:
+def span_between(from_: str, to: str) -> tuple[int, int]:
     now = _now()
     begin, end = _when("--from", from_, now), _when("--to", to, now)
     if end > now:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import typer
 
-from monitor.commands.common import fail, kafka_errors, load_reference, load_rules, out, read_lines
+from monitor.commands.common import fail, load_reference, load_rules, out, read_lines
+from monitor.model.drift import drift_of
 from monitor.model.features import FEATURES
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.alerts import Alert
     from monitor.model import PeerModel
+    from monitor.model.versions import Versions
 
 #: The quantiles of the score that a card shows.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -26,7 +27,7 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999)
 class Card(msgspec.Struct, frozen=True):
     """A peer group's model: lookups learned from, the score that a lookup must pass to alert (``None`` while it is young), quantiles
     of the score, what is usual of each feature (of ten members one is below, half, nine); of a history also its alerts, and how many
-    there are per 1,000 of these lookups."""
+    there are per 1,000 of these lookups. ``drift`` is by feature how far the last week is from before (:mod:`monitor.model.drift`)."""
 
     group: str
     lookups: int
@@ -35,6 +36,7 @@ class Card(msgspec.Struct, frozen=True):
     usual: dict[str, tuple[float, float, float]]
     alerts: int | None = None
     per_thousand: float | None = None
+    drift: dict[str, float] = {}
 
 
 def show(
@@ -48,9 +50,13 @@ def show(
     """What the model of each peer group has learned: of the running service, or of a history (--events, --reference)."""
     settings = Settings()
     if events is None and reference is None:
-        with kafka_errors(settings.kafka):
-            models = asyncio.run(_from_kafka(settings))
-        cards = [card(named(group), models[group], settings.quantile) for group in sorted(models)]
+        from monitor.commands.model_versions import saved_groups
+
+        groups = saved_groups(settings)
+        cards = [
+            card(named(name), groups[name].model, settings.quantile, None, groups[name].versions)
+            for name in sorted(groups)
+        ]
     elif events is None or reference is None:
         raise fail("give --events and --reference, or none of them and Kafka is read")
     else:
@@ -61,7 +67,9 @@ def show(
         _print(cards)
 
 
-def card(group: str, model: PeerModel, quantile: float, alerts: int | None = None) -> Card:
+def card(
+    group: str, model: PeerModel, quantile: float, alerts: int | None = None, versions: Versions | None = None
+) -> Card:
     """The card of one model."""
     threshold = model.quantile_at(quantile)
     return Card(
@@ -72,6 +80,7 @@ def card(group: str, model: PeerModel, quantile: float, alerts: int | None = Non
         {name: _usual(model, position) for position, name in enumerate(FEATURES)},
         alerts,
         None if not model.seen or alerts is None else alerts / model.seen * 1000,
+        {} if versions is None else {name: round(value, 4) for name, value in drift_of(versions).items()},
     )
 
 
@@ -83,28 +92,6 @@ def _usual(model: PeerModel, position: int) -> tuple[float, float, float]:
 def named(group: str) -> str:
     """The group's name for people: the model that judges for young groups has one that no group can have."""
     return f"all (partition {group.rpartition('/')[2]})" if group.startswith("\x00") else group
-
-
-async def _from_kafka(settings: Settings) -> dict[str, PeerModel]:
-    from monitor.model import PeerModel
-    from monitor.stream import tables
-    from monitor.stream.score import GroupState
-    from monitor.stream.seal import BadKey
-    from monitor.stream.topics import SCORE_STATE
-
-    try:
-        maker = tables.Tables(settings)
-    except BadKey as error:
-        raise fail(str(error)) from None
-    found = {}
-    for partition in range(settings.partitions):
-        table = await tables.load(settings.kafka, maker.new(SCORE_STATE, partition))
-        for group, raw in table.values.items():
-            try:
-                found[group] = PeerModel.from_bytes(msgspec.msgpack.decode(raw, type=GroupState).model)
-            except (ValueError, msgspec.MsgspecError) as error:
-                raise fail(f"the model of {group}: {error}", code=1) from None
-    return found
 
 
 def _of_history(settings: Settings, events: Path, reference: Path, rules: Path | None) -> list[Card]:
@@ -120,7 +107,10 @@ def _of_history(settings: Settings, events: Path, reference: Path, rules: Path |
     )  # fmt: skip
     raised = [alert for alert in run.run(read_lines(events), int(time.time() * 1000)) if alert.kind == "model"]
     counts = Counter(_group_of(alert, known) for alert in raised)
-    return [card(named(group), run.models[group], settings.quantile, counts[group]) for group in sorted(run.models)]
+    return [
+        card(named(name), group.model, settings.quantile, counts[name], group.versions)
+        for name, group in sorted(run.groups.items())
+    ]
 
 
 def _group_of(alert: Alert, known: Any) -> str:
@@ -148,3 +138,9 @@ def _print(cards: list[Card]) -> None:
     for name in FEATURES if cards else ():
         features.add_row(name, *("{0:.2f}–{2:.2f}".format(*each.usual[name]) for each in cards))
     out.print(features)
+    drifting = [each for each in cards if each.drift]
+    if drifting:
+        drifts = Table("drift of the last week (PSI)", *(each.group for each in drifting))
+        for name in FEATURES:
+            drifts.add_row(name, *(f"{each.drift[name]:.2f}" for each in drifting))
+        out.print(drifts)

@@ -18,6 +18,8 @@ _EVERY: Final = 200
 SPAN_MS: Final = 15 * 24 * 3600 * 1000
 #: The weight of an actor-day.
 DAY: Final = 1000
+#: The quantiles of which is counted how many scores lie above them, besides the threshold.
+BANDS: Final = (0.5, 0.9, 0.99)
 #: A span goes on until it has so many actor-days: a small group remembers longer rather than to know little.
 _LEAST: Final = 500 * DAY
 
@@ -37,6 +39,8 @@ class ScoreQuantile:
         self.turned = 0
         self.since = 0
         self.value = 1.0
+        #: The scores at :data:`BANDS`, as of the last refresh (or since the model was read; no alert depends on them).
+        self.bands = [1.0] * len(BANDS)
 
     @property
     def total(self) -> int:
@@ -57,11 +61,20 @@ class ScoreQuantile:
         if ts - self.turned >= SPAN_MS and sum(self.counts) >= _LEAST:
             self.counts, self.before, self.turned = [0] * _BINS, self.counts, ts
         self.since = 0
-        self.value = self.at(self.q)
+        self.refresh_values()
+
+    def refresh_values(self) -> None:
+        """Compute :attr:`value` and :attr:`bands`."""
+        above = self._above()
+        self.value = self._at(above, self.q)
+        self.bands = [self._at(above, q) for q in BANDS]
 
     def at(self, q: float) -> float:
         """Another quantile of the same scores."""
-        above = self._above()
+        return self._at(self._above(), q)
+
+    @staticmethod
+    def _at(above: list[int], q: float) -> float:
         bins = bisect_right(above, (1.0 - q) * above[-1])
         return 1.0 - 10 ** (-(_BINS - bins) * _DECADES / _BINS) if bins < _BINS else 1.0
 

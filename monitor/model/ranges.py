@@ -43,6 +43,13 @@ def bins_of(values: Sequence[float], features: int = _COUNT) -> list[int]:
     return [int(value * BINS) for value in values[:features]]
 
 
+def weight_of(values: Sequence[float]) -> int:
+    """The part of an actor-day that a lookup is, in 1/1000: one by the actor's lookups of the day."""
+    rate = values[_RATE]
+    # The lookups of the day are 120·v / (1 − v): rate_1d, the other way round.
+    return DAY if rate < 0.0083 else int(DAY * (1.0 - rate) / (120.0 * rate)) + 1
+
+
 class Ranges:
     """Weighted histograms of every feature. ``masses`` has a row of bins for each of :data:`FEATURES`, in 1/1000 actor-days."""
 
@@ -65,9 +72,7 @@ class Ranges:
         """Count a vector (with its tail) at event time ``ts`` (milliseconds), which falls into ``bins``. The answer is its weight."""
         if ts - self.faded >= _STEP_MS:
             self._fade(ts)
-        rate = values[_RATE]
-        # The lookups of the day are 120·v / (1 − v): rate_1d, the other way round.
-        weight = DAY if rate < 0.0083 else int(DAY * (1.0 - rate) / (120.0 * rate)) + 1
+        weight = weight_of(values)
         self.kinds[int(values[_KIND])] += weight
         self.count(bins, weight)
         return weight

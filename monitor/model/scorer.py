@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -9,8 +10,9 @@ import msgspec
 
 from monitor.model import meter
 from monitor.model.catalogue import CATALOGUE, EXPLAINED, FEATURES, WITHHELD
-from monitor.model.quantile import ScoreQuantile
-from monitor.model.ranges import Ranges, bins_of
+from monitor.model.learned import Learned
+from monitor.model.quantile import BANDS, ScoreQuantile
+from monitor.model.ranges import Ranges, bins_of, weight_of
 
 MODEL_VERSION: Final = 4
 #: Of an actor's first lookups nothing is learned: shares and rates start from nothing, and would make the others look much.
@@ -35,12 +37,18 @@ _NO_TAIL: Final = (float(SETTLED), 0.0, 0.0, 0.0)
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """One lookup's score and the threshold it was held against, both 0..1; ``p`` is the leak meter's when it alerts, else 1."""
+    """One lookup's score and the threshold it was held against, both 0..1; ``p`` is the leak meter's when it alerts, else 1.
+
+    ``weight`` is the part of an actor-day that the lookup is, in 1/1000, and ``band`` is how many of the quantiles :data:`BANDS` and of the
+    threshold the score has passed; no weight where nobody is judged.
+    """
 
     score: float
     threshold: float
     alert: bool
     p: float = 1.0
+    weight: int = 0
+    band: int = 0
 
 
 def _is_due(last: dict[str, int], actor: str, ts: int, quiet_ms: int) -> bool:
@@ -127,6 +135,7 @@ class PeerModel:
         is_young, flags = self.is_young, int(values[_FLAGS])
         bins = bins_of(values)
         score, threshold = self.ranges.score_of(bins), self.quantile.value
+        bands = bisect_left(self.quantile.bands, score)
         is_extreme = not is_young and score > threshold
         if values[_COUNT] >= SETTLED:
             self.seen += 1
@@ -136,13 +145,18 @@ class PeerModel:
                 self.quantile.update(score, ts, self.ranges.learn(values, ts, bins))
             elif _is_due(self._counted, actor, ts, COUNTED_MS):
                 self.quantile.update(score, ts)
-        if is_young or flags & EXPLAINED:
+        if is_young:
             return Scored(score, threshold, False)
+        weight, band = weight_of(values), len(BANDS) + 1 if is_extreme else bands
+        if flags & EXPLAINED:
+            return Scored(score, threshold, False, 1.0, weight, band)
         return Scored(
             score,
             threshold,
             is_extreme and _is_due(self._alerted, actor, ts, QUIET_MS),
             self._metered(actor, ts, values),
+            weight,
+            band,
         )
 
     def _metered(self, actor: str, ts: int, values: Sequence[float]) -> float:
@@ -180,6 +194,35 @@ class PeerModel:
     def score(self, vector: Mapping[str, float]) -> float:
         """The score of a vector by names, without learning it."""
         return self.ranges.score([vector[name] for name in FEATURES])
+
+    def use(self, quantile: float) -> None:
+        """From now on the threshold is this quantile. Nothing changes when it was before."""
+        if quantile != self.quantile.q:
+            self.quantile.q = quantile
+            self.quantile.refresh_values()
+
+    def learned(self) -> Learned:
+        """What was learned, apart from whom it has alerted about; it shares nothing with the model."""
+        ranges, quantile = self.ranges, self.quantile
+        masses, kinds = [row[:] for row in ranges.masses], ranges.kinds[:]
+        scores = (quantile.counts[:], quantile.before[:], quantile.turned)
+        return Learned(MODEL_VERSION, self.seen, self._actors[:], masses, kinds, ranges.faded, *scores)
+
+    def restore(self, learned: Learned | None) -> None:
+        """Return to what had been learned, or to nothing for ``None``. Whom it has alerted about stays. Raises ``ValueError`` when a
+        model of another version has learned it; then nothing has changed."""
+        ranges, quantile = Ranges(), ScoreQuantile(self.quantile.q)
+        if learned is not None:
+            if learned.version != MODEL_VERSION or len(learned.masses) != _COUNT:
+                raise ValueError(
+                    f"a model of version {learned.version} has learned it; this program has {MODEL_VERSION}"
+                )
+            ranges.masses, ranges.kinds, ranges.faded = learned.masses, learned.kinds, learned.faded
+            quantile.counts, quantile.before, quantile.turned = learned.counts, learned.before, learned.turned
+            ranges.refresh()
+            quantile.refresh_values()
+        self.ranges, self.quantile = ranges, quantile
+        self.seen, self._actors = (0, []) if learned is None else (learned.seen, learned.actors)
 
     def to_bytes(self) -> bytes:
         """All that was learned, as MessagePack. No pickle: nothing from Kafka may run code (promise 4)."""
@@ -236,6 +279,7 @@ class PeerModel:
         ranges.faded, ranges.since = saved.faded, saved.refreshed
         ranges.tolerated, ranges.days = saved.tolerated, saved.days
         quantile.counts, quantile.before, quantile.turned = saved.scores, saved.before, saved.turned
+        quantile.refresh_values()
         quantile.since, quantile.value = saved.since, saved.threshold
         return model
 

@@ -36,6 +36,7 @@ from monitor.stream.topics import (
     DECIDED_BY,
     ENRICHED_BY,
     FEATURES,
+    ROLL_BACK,
     SWITCH,
     TICK,
     partition_of,
@@ -74,6 +75,10 @@ class Written:
         self.alerts: list[tuple[alerts.Alert, int]] = []
         self.fates: dict[str, int] = {}
         self.bad_states = 0
+        #: Of scored lookups, parts of actor-days (in 1/1000) by the highest quantile they passed, as :attr:`Scored.band` counts them.
+        self.days: dict[int, int] = {}
+        #: How many models returned to an earlier version.
+        self.rolled_back = 0
 
 
 class Detect:
@@ -129,6 +134,11 @@ class Detect:
                 self._tick(record, written)
             elif record.key == SWITCH:
                 self._version = record.value.decode()
+            elif record.key == ROLL_BACK:
+                value = orjson.dumps((self.partition, *orjson.loads(record.value)))
+                written.out += [
+                    Out(FEATURES, part, ROLL_BACK, value, record.timestamp) for part in range(self.partitions)
+                ]
             elif record.key == CANARY:
                 self._answer(orjson.loads(record.value), written)
             else:

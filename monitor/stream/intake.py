@@ -12,16 +12,28 @@ from monitor import events
 from monitor.acts import Acts, BadActs
 from monitor.detector import BadState
 from monitor.enrich import enrich
+from monitor.model.versions import day_of
 from monitor.order import IDLE
 from monitor.reference import Reference
-from monitor.rerun import UnknownPack, version_in
+from monitor.rerun import UnknownPack, roll_back_in, version_in
 from monitor.review import Sampler, message, name_of
 from monitor.rules import RuleSet
 from monitor.sources import Seen
 from monitor.sources import idle as idle_source
 from monitor.stream.batches import Out, refusal
 from monitor.stream.tables import Table
-from monitor.stream.topics import CANARY, DLQ, ENRICHED_BY, KEYED, REVIEW, SOURCES, SWITCH, TICK, partition_of
+from monitor.stream.topics import (
+    CANARY,
+    DLQ,
+    ENRICHED_BY,
+    KEYED,
+    REVIEW,
+    ROLL_BACK,
+    SOURCES,
+    SWITCH,
+    TICK,
+    partition_of,
+)
 from monitor.stream.versions import Packs
 
 _STATE_KEY = "reached"
@@ -161,6 +173,10 @@ class Intake:
         if version is not None:
             self._switch(version, record, out)
             return
+        text = roll_back_in(record) if record.headers else None
+        if text is not None:
+            self._roll_back(text, record, out)
+            return
         try:
             lookup = events.decode(record.value, received_ms=record.timestamp, headers=record.headers)
             rules = self._packs.rules(self.version)
@@ -204,6 +220,16 @@ class Intake:
         self._state.rules = version
         value = version.encode()
         out += [Out(KEYED, partition, SWITCH, value, record.timestamp) for partition in range(self.partitions)]
+
+    def _roll_back(self, text: str, record: Any, out: list[Out]) -> None:
+        """The control record has a place in the order of lookups, as a lookup has; through one keyed partition it comes to all models."""
+        try:
+            day = day_of(text)
+        except ValueError:
+            self._refuse(record, "unknown-model", "not a day", out)
+            return
+        value = orjson.dumps((self.reached, self.partition, record.offset, day))
+        out.append(Out(KEYED, self.partition, ROLL_BACK, value, record.timestamp))
 
     def _keyed(self, lookup: dict[str, Any], record: Any, rules: RuleSet, reached: int) -> list[Out]:
         timestamp, partitions = record.timestamp, self.partitions

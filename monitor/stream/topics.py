@@ -39,6 +39,8 @@ STATE_OF: Final = {EVENTS: INTAKE_STATE, KEYED: DETECT_STATE, FEATURES: SCORE_ST
 TICK: Final = b"tick"
 #: The key of a message that says by which version of the rules what follows from its source partition is judged.
 SWITCH: Final = b"rules"
+#: The key of a message that says where in the order of lookups every model returns to what it was.
+ROLL_BACK: Final = b"\x00roll-back"
 #: The key of a canary, and of its answer from the stage before.
 CANARY: Final = b"canary"
 #: Headers of lookups and alerts: the position in ``lookup.reference.v1`` (the offset after the last record that was taken in) by

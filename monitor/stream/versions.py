@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from monitor.rerun import CONTROL
+from monitor.rerun import CONTROL, ROLL_BACK
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
 from monitor.stream.batches import Out
@@ -72,3 +72,10 @@ def switch_records(version: str, partitions: int) -> list[Out]:
         Out(RULES, 0, CURRENT, version.encode(), None),
         *(Out(EVENTS, partition, None, version.encode(), None, headers) for partition in range(partitions)),
     ]
+
+
+def roll_back_records(day: str, partitions: int) -> list[Out]:
+    """What makes every model return to the beginning of a day (2026-11-24): one record a source, as their places in the order differ; the
+    last of them in that order is what counts in the end."""
+    headers = ((ROLL_BACK, day.encode()),)
+    return [Out(EVENTS, partition, None, day.encode(), None, headers) for partition in range(partitions)]

@@ -36,6 +36,7 @@ from monitor.stream.deployment import Deployment
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.feed import ReferenceFeed
 from monitor.stream.intake import Intake
+from monitor.stream.model_watch import ModelWatch
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
 from monitor.stream.progress import Progress
@@ -76,6 +77,7 @@ class Worker:
         self._detectors: dict[str, Detector] = {}
         self.version = ""
         self.progress = Progress(metrics)
+        self._models = ModelWatch(metrics)
         self._warm = Warm(settings.kafka, made or Tables(settings), metrics)
 
     def _new_app(self) -> App:
@@ -295,6 +297,7 @@ class Worker:
             self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
             await self._write("score", written.out)
         self._count_alerts(written)
+        self._models.note(written)
         self._snapshots[partition] = (event.message.offset, records[-1].timestamp)
         self.metrics.held.labels("score").set(sum(each.held for each, _ in self._scores))
         self._moved("score", event)
@@ -339,6 +342,7 @@ class Worker:
         for partition in list(self._snapshots):
             with self._scores.at_work(partition):
                 await self._snapshot(partition)
+        self._models.show(score for score, _ in self._scores)
 
     async def _tell_idle(self) -> None:
         """A source partition with nothing to read must not hold the others back; say so, and again every 10 s."""

@@ -163,8 +163,12 @@ def series() -> dict[str, set[str]]:
     watch = WatchMetrics()
     for gauge in (watch.silent, watch.seen, watch.expected, watch.gaps):
         gauge.labels("bvi")
+    worker = Metrics([("r", "high")], partitions=1)
+    worker.model_score.labels("officer", "0.5")
+    worker.model_drift.labels("surge")
+    worker.model_group_drift.labels("officer")
     every = (
-        Metrics([("r", "high")], partitions=1),
+        worker,
         CanaryMetrics(partitions=1),
         watch,
         ReplayMetrics(),

@@ -53,14 +53,17 @@ class Service:
         self.workers.append(process)
         return process
 
-    def monitor(self, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command as a user would."""
+    def monitor(
+        self, *arguments: str, stdin: bytes | None = None, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as a user would, with ``more`` in its environment."""
         environment = {
             **os.environ,
             "LOOKUP_MONITOR_BOOTSTRAP": self.settings.bootstrap,
             "COLUMNS": "240",
             "LOOKUP_MONITOR_PARTITIONS": str(self.settings.partitions),
             "XDG_DATA_HOME": str(self.folder),
+            **(more or {}),
         }
         done = subprocess.run(
             [sys.executable, "-m", "monitor", *arguments],

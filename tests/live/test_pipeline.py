@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from conftest import Service, wait_for
 
 from bench.pages import page
 from monitor import alerts
-from monitor.backtest import Backtest
+from monitor.backtest import Backtest, RollBack
 from monitor.commands.ingest import send_chunks, send_events, send_reference
 from monitor.local_kafka_folder import free_port
 from monitor.reference import Reference, decode
@@ -70,6 +70,13 @@ def with_signed_state_on_disk(service: Service) -> None:
 
 
 def backtest(service: Service, records: list[bytes], raws: list[bytes]) -> dict[str, bytes]:
+    return backtest_of(service, records, raws)
+
+
+def backtest_of(
+    service: Service, records: list[bytes], raws: list[bytes], day: int | None = None, after: Sequence[bytes] = ()
+) -> dict[str, bytes]:
+    """The alerts of a backtest; before ``after`` the models return to a day."""
     settings = service.settings
     rules = load_texts(read_dir(settings.rules)).rules
     run = Backtest(
@@ -79,7 +86,8 @@ def backtest(service: Service, records: list[bytes], raws: list[bytes]) -> dict[
         lambda actor: partition_of(actor, settings.partitions),
         settings.quantile,
     )
-    return {alert.id: alerts.encode(alert) for alert in run.run(raws, int(time.time() * 1000))}
+    messages = [*raws, *([] if day is None else [RollBack(day)]), *after]
+    return {alert.id: alerts.encode(alert) for alert in run.run(messages, int(time.time() * 1000))}
 
 
 def alerts_of(service: Service) -> dict[str, bytes]:

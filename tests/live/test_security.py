@@ -144,6 +144,7 @@ def work(force: Force) -> None:
     force.monitor("auditor", "replay", "--from", "30d")
     force.monitor("auditor", "export", str(force.folder / "export"), "--from", "30d", "--to", "now")
     force.monitor("auditor", "model", "show")
+    force.monitor("author", "model", "versions")
     force.monitor("auditor", "report", "fairness")
 
 

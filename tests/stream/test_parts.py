@@ -578,6 +578,7 @@ def test_no_snapshot_is_saved_while_the_alerts_of_what_it_learned_are_on_their_w
     async def both() -> None:
         pair: Any = (Stage(), [])
         shell = SimpleNamespace(
+            _models=SimpleNamespace(note=lambda written: None),
             _scores=parts_of(pair), _snapshots={0: (0, NOW)}, _saving=defaultdict(asyncio.Lock), _write=write, _write_state=written_to(write),
             metrics=Metrics(), _count_alerts=lambda _: None, _moved=lambda *_: None,
         )  # fmt: skip

@@ -15,13 +15,14 @@ from kafka.errors import KafkaError
 from monitor import alerts, ending
 from monitor.backtest import Backtest
 from monitor.detector import load_state, save_state
+from monitor.model.versions import encode
 from monitor.order import IDLE
 from monitor.reference import Reference, decode
 from monitor.rerun import version_in
 from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream import tables, topics
-from monitor.stream.score import GroupState
+from monitor.stream.score import VERSIONS_OF, GroupState
 from tests.torture.compare import End
 
 _STAGES = (topics.EVENTS, topics.KEYED, topics.FEATURES)
@@ -128,7 +129,8 @@ def observe(settings: Settings) -> tuple[End, int, int]:
         end.states.update((key, load_state(value)) for key, value in states.values.items())
         models = asyncio.run(tables.load(settings.kafka, tables.Table(topics.SCORE_STATE, partition)))
         for name, value in models.values.items():
-            end.models[name] = msgspec.msgpack.decode(value, type=GroupState).model
+            is_model = not name.startswith(VERSIONS_OF)
+            end.models[name] = msgspec.msgpack.decode(value, type=GroupState).model if is_model else value
     return end, seen - len(end.alerts), refused
 
 
@@ -152,6 +154,7 @@ class LogBacktest(Backtest):
         # Through the bytes, as the workers' states have gone: what was a tuple is a list then.
         end.states = {key: load_state(save_state(state)) for key, state in self._states.items()}
         end.models = {group: model.to_bytes() for group, model in self.models.items()}
+        end.models |= {VERSIONS_OF + name: encode(group.versions) for name, group in self.groups.items()}
         for partition, records in enumerate(log):
             bad = (each for each in records if each.value in poison and version_in(each) is None)
             end.refused.update({(topics.EVENTS, partition, each.offset): each.value for each in bad})
