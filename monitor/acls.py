@@ -1,8 +1,7 @@
 """What each part of the monitor, and each kind of its users, must be allowed by Kafka: so much, and no more.
 
 One Kafka user a role. Who may write ``lookup.events.v1`` decides what the monitor sees, and who may write ``lookup.rules.v1`` what it
-looks for; no role may do both but ``author``, who marks in the log where new
-rules begin to count, or the models of an earlier day.
+looks for; no role may do both but ``author``, who marks in the log where new rules begin to count, or the models of an earlier day.
 """
 
 from __future__ import annotations
