@@ -17,7 +17,7 @@ from monitor.detector import first_due_of, is_waiting
 from monitor.settings import Settings
 from monitor.stream.batches import Out, Span
 from monitor.stream.rocks import StateFolder
-from monitor.stream.seal import BadSeal, Seal, read_keys
+from monitor.stream.seal import BadSeal, Seal, position_in, read_keys
 from monitor.stream.topics import DETECT_STATE
 
 _UNSIGNED = Seal()
@@ -156,9 +156,10 @@ class Tables:
         self._seal = Seal(keys, is_lenient=settings.state_unsigned == "accept")
         self._folder = StateFolder(settings.state_dir) if settings.store == "rocksdb" else None
 
-    def new(self, topic: str, partition: int) -> Table:
-        """An empty table."""
-        values = self._folder.new_store() if self._folder is not None and topic == DETECT_STATE else None
+    def new(self, topic: str, partition: int, values: MutableMapping[str, bytes] | None = None) -> Table:
+        """An empty table; ``values`` is where they are kept, by default where the settings say."""
+        if values is None and self._folder is not None and topic == DETECT_STATE:
+            values = self._folder.new_store()
         return Table(topic, partition, self._seal, values)
 
 
@@ -166,6 +167,25 @@ async def load(bootstrap: str, table: Table) -> Table:
     """Read what a table has not of its changelog, to its end now. Raises ``KafkaError``; what was read until then stays."""
     async for record in read_to_end(bootstrap, table.topic, table.partition, table.synced):
         take_in(table, record)
+    return table
+
+
+async def load_whole(bootstrap: str, table: Table, last: str) -> Table:
+    """Read a changelog of which what belongs together has one position, and the key ``last`` is written last.
+
+    What a writer did not come to the end of is left out. Raises ``KafkaError``.
+    """
+    waiting: list[Any] = []
+    async for record in read_to_end(bootstrap, table.topic, table.partition):
+        if record.value is None:
+            continue
+        waiting.append(record)
+        if record.key.decode() == last:
+            upto = position_in(record.value)
+            for each in waiting:
+                if position_in(each.value) <= upto:
+                    take_in(table, each)
+            waiting = [each for each in waiting if position_in(each.value) > upto]
     return table
 
 

@@ -19,6 +19,7 @@ from monitor.cli import COMMANDS
 from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
 from monitor.metrics import CanaryMetrics, FairnessMetrics, Metrics, RankMetrics, WatchMetrics
+from monitor.metrics_incidents import IncidentMetrics
 from monitor.selfcheck import ReplayMetrics
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream.topics import topics_of
@@ -71,6 +72,7 @@ def test_the_schema_would_find_a_mistake(compose: Any, service: str, key: str, v
 def test_the_monitors_services_run_commands_there_are_with_settings_there_are(compose: Any, name: str) -> None:
     service = compose["services"][name]
     assert service["command"][0] in COMMANDS
+    assert " ".join(service["command"]).startswith(OUTSIDE.get(name, name))
     assert all(variable.startswith(ENV_PREFIX) for variable in environment(service))
     settings_of(service)  # a name or value that is none raises
 
@@ -124,7 +126,7 @@ def test_metrics_are_scraped_where_workers_serve_them(compose: Any) -> None:
         for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"]
     }
     assert jobs["lookup-monitor"] == [{"names": ["worker"], "type": "A", "port": settings.metrics_port}]
-    assert jobs["lookup-monitor-outside"] == [{"names": OUTSIDE, "type": "A", "port": settings.metrics_port}]
+    assert jobs["lookup-monitor-outside"] == [{"names": list(OUTSIDE), "type": "A", "port": settings.metrics_port}]
     for name in OUTSIDE:
         assert compose["services"][name]["expose"] == [str(settings.metrics_port)]
         assert f":{settings.metrics_port}/readyz" in compose["services"][name]["healthcheck"]["test"][-1]
@@ -169,6 +171,7 @@ def series() -> dict[str, set[str]]:
         watch,
         ReplayMetrics(),
         RankMetrics(),
+        IncidentMetrics(),
         FairnessMetrics(),
     )
     for metrics in every:
