@@ -175,6 +175,7 @@ class Book:
             fate = "late"
         elif home is None:
             fate = "opened"
+            self._links.begin(incident)
             step(incident, self.head.now, MONITOR, "opened", alert.rule.title)
         weigh(incident, self._policy.half_life_ms)
         if incident.is_open:

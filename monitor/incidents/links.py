@@ -37,10 +37,14 @@ class Links:
             found.update(dict.fromkeys(_names.decode(raw) if raw is not None else ()))
         return list(found)
 
-    def keep(self, incident: Incident) -> None:
-        """Let an incident be found."""
+    def begin(self, incident: Incident) -> None:
+        """Let a new incident be found by what it is about, in the place of the one before it."""
         if incident.group.kind != "ring":
             self._set(f"g/{incident.group.kind}/{incident.group.id}", incident.id.encode())
+
+    def keep(self, incident: Incident) -> None:
+        """Let a ring be found by its members."""
+        if incident.group.kind != "ring":
             return
         for actor in incident.members:
             known = self.rings([actor])

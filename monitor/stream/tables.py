@@ -175,18 +175,31 @@ async def load_whole(bootstrap: str, table: Table, last: str) -> Table:
 
     What a writer did not come to the end of is left out. Raises ``KafkaError``.
     """
-    waiting: list[Any] = []
+    whole = Whole(last)
     async for record in read_to_end(bootstrap, table.topic, table.partition):
-        if record.value is None:
-            continue
-        waiting.append(record)
-        if record.key.decode() == last:
-            upto = position_in(record.value)
-            for each in waiting:
-                if position_in(each.value) <= upto:
-                    take_in(table, each)
-            waiting = [each for each in waiting if position_in(each.value) > upto]
+        for each in whole.put(record):
+            take_in(table, each)
     return table
+
+
+class Whole:
+    """Holds records of a changelog back until the one that is written last of those that belong together."""
+
+    def __init__(self, last: str) -> None:
+        self._last = last
+        self._waiting: list[Any] = []
+
+    def put(self, record: Any) -> list[Any]:
+        """The records that are known to be whole with this one."""
+        if record.value is None:
+            return []
+        self._waiting.append(record)
+        if record.key.decode() != self._last:
+            return []
+        upto = position_in(record.value)
+        whole = [each for each in self._waiting if position_in(each.value) <= upto]
+        self._waiting = [each for each in self._waiting if position_in(each.value) > upto]
+        return whole
 
 
 def take_in(table: Table, record: Any) -> None:
