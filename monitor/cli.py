@@ -27,6 +27,7 @@ COMMANDS = {
     "schema": "monitor.commands.data:schema",
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
+    "sinks": "monitor.cli:sinks_app",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",
     "reference": "monitor.cli:reference_app",
@@ -63,6 +64,10 @@ incidents_app = lazy_group(
         "close": "monitor.commands.incidents:close",
     },
     "Incidents: what alerts about one actor or ring add up to, and what is done about it.",
+)
+sinks_app = lazy_group(
+    {"run": "monitor.commands.sinks:run", "list": "monitor.commands.sinks:list_sinks"},
+    "Sinks: telling people of incidents, by Alertmanager, PagerDuty, webhook, mail, chat or OCSF.",
 )
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},

@@ -23,7 +23,13 @@ from monitor.stream import topics
 from monitor.stream.seal import BadKey
 
 #: What runs beside the workers, once each: the name of each, and its command.
-OUTSIDE: Final = {"canary": "canary", "watch": "watch", "rank": "rank", "incidents": "incidents run"}
+OUTSIDE: Final = {
+    "canary": "canary",
+    "watch": "watch",
+    "rank": "rank",
+    "incidents": "incidents run",
+    "sinks": "sinks run",
+}
 
 
 def worker() -> None:

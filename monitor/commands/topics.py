@@ -13,7 +13,16 @@ from rich.table import Table
 from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_admin, kafka_errors, out
 from monitor.settings import Settings
 from monitor.stream import topics as topic_list
-from monitor.stream.topics import COMMANDS, COMMANDS_DLQ, DISPOSITIONS, DISPOSITIONS_DLQ, DLQ, EVENTS
+from monitor.stream.topics import (
+    COMMANDS,
+    COMMANDS_DLQ,
+    DISPOSITIONS,
+    DISPOSITIONS_DLQ,
+    DLQ,
+    EVENTS,
+    INCIDENTS,
+    SINKS_DLQ,
+)
 
 dlq_app = typer.Typer(
     help="Messages that intake refused: look at them, and send them again after a fix.", no_args_is_help=True
@@ -41,6 +50,7 @@ _TOPICS = {
     "events": (DLQ, EVENTS),
     "dispositions": (DISPOSITIONS_DLQ, DISPOSITIONS),
     "commands": (COMMANDS_DLQ, COMMANDS),
+    "sinks": (SINKS_DLQ, INCIDENTS),
 }
 
 
@@ -113,6 +123,10 @@ def dlq_replay(
     of: Of = "events",
 ) -> None:
     """Send refused messages to their topic again, with their own key and headers."""
+    if of == "sinks":
+        raise fail(
+            "what a sink refused is an incident as it was then; sending it again would undo what has happened since"
+        )
     settings = Settings()
     count = 0
     with kafka_errors(settings.bootstrap):

@@ -140,7 +140,11 @@ class IncidentWork(Patient):
             self._known.take([record])
         await self._open()
         self._consumer.assign([*self._alerts, _VERDICTS, _COMMANDS, _JOURNAL, _REFERENCE])
-        begin = (await self._consumer.beginning_offsets([_JOURNAL]))[_JOURNAL]
+        try:
+            begin = (await self._consumer.beginning_offsets([_JOURNAL]))[_JOURNAL]
+        except BaseException:
+            await self._close()
+            raise
         self._consumer.seek(_JOURNAL, max(begin, self._book.head.position))
         self._consumer.seek(_REFERENCE, self._known.position)
 

@@ -35,6 +35,8 @@ INCIDENTS: Final = "lookup.incidents.v1"
 JOURNAL: Final = "lookup.incidents.journal.v1"
 COMMANDS: Final = "lookup.incidents.commands.v1"
 COMMANDS_DLQ: Final = "lookup.incidents.commands.v1.dlq"
+SINKS_DLQ: Final = "lookup.sinks.dlq.v1"
+SINKS_STATE: Final = "lookup.sinks.state.v1"
 INCIDENTS_STATE: Final = "lookup.incidents.state.v1"
 RANK_STATE: Final = "lookup.rank.state.v1"
 #: The changelog of the state that comes of each of the workers' topics.
@@ -131,11 +133,13 @@ def topics_of(settings: Settings) -> list[Topic]:
         ),
         Topic(COMMANDS, 1, replicas, kept(settings.alert_retention_days)),
         Topic(COMMANDS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
+        Topic(SINKS_DLQ, 1, replicas, kept(settings.dlq_retention_days) | {"max.message.bytes": str(_LARGE_BYTES)}),
         Topic(INTAKE_STATE, count, replicas, changelog),
         Topic(DETECT_STATE, count, replicas, changelog),
         Topic(SCORE_STATE, count, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
         Topic(SOURCES_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
         Topic(INCIDENTS_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(SINKS_STATE, 1, replicas, changelog),
         Topic(RANK_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
     ]
 

@@ -370,3 +370,22 @@ def test_entries_are_bytes_and_back() -> None:
         decode(b'{"kind":"other"}')
     assert Source("alerts", 3, 7).key == "alerts/3"
     assert joining.REPEAT_MS == 24 * HOUR
+
+
+def test_an_entry_that_is_read_again_changes_nothing() -> None:
+    desk = Desk()
+    name = desk.raised(alert("a")).id
+    desk.asked("comment", name)
+    before, entry = desk.at(name), desk.log[-1][0]
+    assert desk.book.take(entry, T0 + DAY_MS, 1) == ("seen", None)
+    assert (desk.at(name), desk.book.head.now, desk.book.changed()[1:]) == (before, T0, [])
+    assert desk.book.take(Tick(), T0 + DAY_MS, 0) == ("seen", None)
+    assert desk.book.head.now == T0
+
+
+def test_what_is_opened_again_stands_where_the_late_alert_puts_it() -> None:
+    desk = Desk()
+    name = desk.raised(alert("a", "critical")).id
+    desk.judged("explained", alert("a").id, name)
+    found = desk.raised(alert("late", "low", subjects=("p-2",), ts=T0 - HOUR))
+    assert (found.id, found.status, found.level, found.queue) == (name, "open", "low", "supervisor/north")
