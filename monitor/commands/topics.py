@@ -44,7 +44,7 @@ def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, 
     out.print(f"{len(topic_list.topics_of(settings))} topics are as they should be")
 
 
-Of = Annotated[Literal["events", "dispositions", "commands"], typer.Option(help="what was refused")]
+Of = Annotated[Literal["events", "dispositions", "commands", "sinks"], typer.Option(help="what was refused")]
 #: The DLQ of each kind, and where its messages came from.
 _TOPICS = {
     "events": (DLQ, EVENTS),

@@ -133,7 +133,7 @@ class Responder:
             self.page(incident, now, "held since the day before")
         elif incident.response == "supervisor":
             self._raise(incident, "desk", now, "the supervisor has not answered")
-        elif incident.response == "pager" and incident.escalations < MAX_ESCALATIONS:
+        elif incident.response == "pager":
             incident.escalations += 1
             self.done["escalation"] += 1
             notify(incident, "escalation", now, f"nobody has acknowledged it; call {incident.escalations + 1}")

@@ -104,8 +104,10 @@ class Courier:
     def show(self) -> None:
         """Show how much waits, and since when."""
         self._metrics.pending.labels(self.name).set(len(self._waiting))
-        oldest = min((self._pending(each.incident)[0].time for each in self._oldest()), default=None)
-        age = 0.0 if oldest is None else max(0.0, self._clock.now() - _seconds(oldest))
+        # They wait in the order in which they came.
+        first = next(iter(self._waiting.values()), None)
+        notices = [] if first is None else self._pending(first.incident)
+        age = max(0.0, self._clock.now() - _seconds(notices[0].time)) if notices else 0.0
         self._metrics.oldest.labels(self.name).set(age)
 
     async def run(self) -> None:
@@ -188,10 +190,6 @@ class Courier:
     def _pending(self, incident: Incident) -> list[Notice]:
         mark = self._marks.get(incident.id, Mark())
         return pending(incident, mark, self._config.notices, self._sink.is_record)
-
-    def _oldest(self) -> list[Offer]:
-        # They wait in the order in which they came.
-        return [next(iter(self._waiting.values()))] if self._waiting else []
 
 
 def _seconds(text: str) -> float:

@@ -389,3 +389,15 @@ def test_what_is_opened_again_stands_where_the_late_alert_puts_it() -> None:
     desk.judged("explained", alert("a").id, name)
     found = desk.raised(alert("late", "low", subjects=("p-2",), ts=T0 - HOUR))
     assert (found.id, found.status, found.level, found.queue) == (name, "open", "low", "supervisor/north")
+
+
+def test_what_is_only_counted_was_not_judged_so_the_incident_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(risk, "MAX_ALERTS", 2)
+    desk = Desk()
+    made = [alert(f"a-{n}", subjects=(f"p-{n}",), ts=T0 + n) for n in range(3)]
+    name = [desk.raised(each) for each in made][-1].id
+    for each in made:
+        desk.judged("benign", each.id)
+    assert (desk.at(name).rest.count, desk.at(name).status) == (1, "acknowledged")
+    desk.judged("benign", made[0].id, name)
+    assert desk.at(name).status == "closed"

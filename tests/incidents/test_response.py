@@ -137,3 +137,24 @@ def test_somebody_can_hand_it_up_whatever_the_budget() -> None:
     assert (found.response, found.notices[-1].kind) == ("pager", "page")
     assert [each.by for each in found.history if each.what == "escalate"] == ["chief", "desk-1"]
     assert desk.book.done["asked"] == 1
+
+
+def test_what_the_desk_has_acknowledged_is_not_paged_for_more_of_the_same() -> None:
+    desk = Desk(Policy(page_budget=1, page_share=0.0))
+    desk.raised(alert("first", "high", ("o-9",)))
+    name = desk.raised(alert("a", "high")).id
+    assert desk.at(name).held
+    desk.asked("acknowledge", name)
+    desk.tick(DAY_MS)
+    found = desk.raised(alert("b", "high", subjects=("p-2",)))
+    assert (found.response, found.status, desk.book.pages_left) == ("desk", "acknowledged", 1)
+
+
+def test_of_what_was_held_the_heaviest_is_paged_first() -> None:
+    desk = Desk(Policy(page_budget=1, page_share=0.0))
+    ids = [desk.raised(alert(f"a-{n}", "high", (f"o-{n}",))).id for n in range(6)]
+    heavy = max(ids[1:])
+    actor = desk.at(heavy).members[0]
+    assert desk.raised(alert("more", "medium", (actor,), ("p-2",), rule="other")).risk == 110.0
+    desk.tick(DAY_MS)
+    assert [each for each in ids[1:] if desk.at(each).response == "pager"] == [heavy]
