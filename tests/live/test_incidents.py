@@ -6,6 +6,8 @@ import json
 import random
 import signal
 import time
+import zlib
+from collections import Counter
 
 import orjson
 from conftest import Service, wait_for
@@ -22,8 +24,9 @@ from monitor.feedback.message import BadMessage
 from monitor.incidents import command, journal
 from monitor.incidents.book import Book
 from monitor.incidents.journal import Asked, Judged, Raised
-from monitor.incidents.model import Incident, decode
+from monitor.incidents.model import NOTICE_KINDS, Incident, decode
 from monitor.review import Sampler
+from monitor.sinks.plan import Mark, pending
 from monitor.stream.incidents import policy_of
 from monitor.stream.topics import (
     ALERTS,
@@ -34,8 +37,12 @@ from monitor.stream.topics import (
     INCIDENTS,
     INCIDENTS_STATE,
     JOURNAL,
+    SINKS_DLQ,
 )
 from tests.incidents.made import alert, log
+from tests.sinks.made import Got, Receiver, receiver
+
+KILLS = 2
 
 
 def incidents(service: Service) -> dict[str, bytes]:
@@ -72,49 +79,101 @@ def ready(port: int) -> None:
     wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness")
 
 
-def test_the_process_is_killed_again_and_again_and_every_incident_is_as_in_the_journal(service: Service) -> None:
-    made = [entry for entry, _ in log(17, 500, actors=40)]
+def configured(service: Service, server: Receiver) -> None:
+    """Two sinks, one that is to get everything and one that calls people."""
+    (service.folder / "key").write_text("k" * 32)
+    shared = f'secret_file = "{service.folder / "key"}"\nrate = 100000\n'
+    (service.folder / "sinks.toml").write_text(
+        f'[[sink]]\nname = "cases"\nkind = "webhook"\nurl = "{server.url}/cases"\nnotices = {list(NOTICE_KINDS)}\n{shared}'
+        f'[[sink]]\nname = "pager"\nkind = "pagerduty"\nurl = "{server.url}/pager"\n{shared}'
+    )
+    service.settings = service.settings.model_copy(update={"sinks": service.folder / "sinks.toml"})
+
+
+def as_records(entries: list[journal.Entry]) -> list[tuple[str, int, bytes]]:
+    """Entries as they come to be in Kafka before there is a journal: topic, partition, message."""
     out = []
-    for entry in made:
+    for entry in entries:
         if isinstance(entry, Raised):
-            out.append((ALERTS, hash(entry.alert.entity.id) % 4, alerts.encode(entry.alert)))
+            out.append((ALERTS, zlib.crc32(entry.alert.entity.id.encode()) % 4, alerts.encode(entry.alert)))
         elif isinstance(entry, Judged):
             out.append((DISPOSITIONS, 0, disposition.encode(entry.disposition)))
         elif isinstance(entry, Asked):
             out.append((COMMANDS, 0, command.encode(entry.command)))
-    producer = KafkaProducer(bootstrap_servers=service.settings.bootstrap, acks="all")
-    chance, at = random.Random(6), 0
-    for _ in range(3):
-        process = service.start("incidents run", port := free_port())
-        ready(port)
-        until = time.monotonic() + 0.3 + 1.5 * chance.random()
-        while time.monotonic() < until:
-            size = chance.randrange(1, 40)
-            send(producer, out[at : at + size])
-            at = min(len(out), at + size)
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-    send(producer, out[at:])
-    producer.close()
-    process = service.start("incidents run", port := free_port())
-    ready(port)
-    expected_ids = {entry.alert.id for entry in made if isinstance(entry, Raised)}
+    return out
 
-    def is_done() -> bool:
-        found = [decode(raw) for raw in incidents(service).values()]
-        return sum(each.alert_count for each in found) == len(expected_ids)
 
-    wait_for(is_done, 60, "every alert to be in an incident")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+def test_both_processes_are_killed_again_and_again_and_nothing_is_lost_or_told_twice(service: Service) -> None:
+    made = [entry for entry, _ in log(17, 500, actors=40)]
+    alert_ids = {entry.alert.id for entry in made if isinstance(entry, Raised)}
+    out, chance, at, down_until = as_records(made), random.Random(6), 0, 0.0
+    said: list[tuple[Got, int]] = []
+    poison: set[str] = set()
+
+    def answer(got: Got) -> int:
+        is_bad = any(name in str(got) for name in poison)
+        said.append((got, 400 if is_bad else 503 if time.monotonic() < down_until else 202))
+        return said[-1][1]
+
+    with receiver() as server:
+        server.answer = answer
+        configured(service, server)
+        producer = KafkaProducer(bootstrap_servers=service.settings.bootstrap, acks="all")
+        for _ in range(KILLS):
+            process, told = service.start("incidents run", port := free_port()), service.start("sinks run", free_port())
+            ready(port)
+            until = time.monotonic() + 0.3 + 1.5 * chance.random()
+            down_until = time.monotonic() + chance.random()
+            while time.monotonic() < until:
+                size = chance.randrange(1, 40)
+                send(producer, out[at : at + size])
+                at = min(len(out), at + size)
+            for each in (process, told):
+                each.send_signal(signal.SIGKILL)
+                each.wait(10)
+        send(producer, out[at:])
+        process, told = (
+            service.start("incidents run", port := free_port()),
+            service.start("sinks run", shown := free_port()),
+        )
+        wait_for(lambda: counted(service) == len(alert_ids), 60, "every alert to be in an incident")
+        last = alert("poison", "critical", ("o-poison",))
+        poison.add("o-poison")
+        send(producer, [(ALERTS, 0, alerts.encode(last))])
+        producer.close()
+        wait_for(lambda: len(service.read(SINKS_DLQ, 1)) == 2, 60, "the refusals")
+        wait_for(lambda: page(shown, "/readyz")[0] == 200 and not waiting(shown), 60, "everybody to be told")
+        for each in (process, told):
+            each.send_signal(signal.SIGTERM)
+            assert each.wait(20) == 0
+
     expected, entries = again(service)
-    assert incidents(service) == expected
+    assert incidents(service) == expected, "byte for byte what the journal gives"
     sources = [entry.source for entry in entries if not isinstance(entry, journal.Tick)]
-    assert len(set(sources)) == len(out), "each record is in the journal"
-    assert {entry.alert.id for entry in entries if isinstance(entry, Raised)} == expected_ids
-    assert len(service.read(INCIDENTS_STATE, 1)) > 5
-    logged = (service.folder / "incidents run.log").read_text()
-    assert not [name for name in ("o-1", "p-1", "desk-1") if name in logged], "a log line names somebody"
+    assert len(set(sources)) == len(out) + 1, "each record is in the journal"
+    assert {entry.alert.id for entry in entries if isinstance(entry, Raised)} == alert_ids | {last.id}
+    assert service.read(INCIDENTS_STATE, 1)
+
+    found = [decode(raw) for raw in expected.values()]
+    good = [each for each in found if each.group.id != "o-poison"]
+    taken = [got for got, status in said if status == 202]
+    keys = Counter(got.headers["webhook-id"] for got in taken if got.path == "/cases")
+    assert set(keys) == {f"{each.id}/{notice.number}" for each in good for notice in each.notices}
+    assert sum(count - 1 for count in keys.values()) <= KILLS, "at most what was on its way when it was killed"
+    calls = {got.body["dedup_key"] for got in taken if got.path == "/pager" and got.body["event_action"] == "trigger"}
+    assert {each.id for each in good if pending(each, Mark(), {"page", "escalation"}, is_record=False)} <= calls
+    refused = {(dict(each.headers)["sink"], dict(each.headers)["detail"]) for each in service.read(SINKS_DLQ, 1)}  # type: ignore[attr-defined]
+    assert refused == {(b"cases", b"HTTP 400"), (b"pager", b"HTTP 400")}
+    logged = (service.folder / "incidents run.log").read_text() + (service.folder / "sinks run.log").read_text()
+    assert not [name for name in ("o-1", "p-1", "desk-1", "o-poison") if name in logged], "a log line names somebody"
+
+
+def counted(service: Service) -> int:
+    return sum(decode(raw).alert_count for raw in incidents(service).values())
+
+
+def waiting(port: int) -> float:
+    return sum(value_of(port, f'lookup_monitor_sink_pending{{sink="{name}"}}') for name in ("cases", "pager"))
 
 
 def test_the_desk_works_on_incidents_by_hand(service: Service) -> None:
