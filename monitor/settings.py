@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         0.0005, ge=0, le=1, description="share of all lookups, drawn at random, that go to review"
     )
     review_key_file: Path | None = Field(
-        None, description="file of the secret that both are drawn by; without it, who knows an id can tell"
+        None, description="file of the secret that these and pages are drawn by; without it, who knows an id can tell"
     )
     risk_half_life_days: float = Field(
         14.0, gt=0, description="days of event time after which an alert weighs half in its incident's risk"

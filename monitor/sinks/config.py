@@ -45,6 +45,8 @@ class SinkConfig(BaseModel):
             raise ValueError("a sink of kind apprise has its URLs, which hold passwords, in secret_file or secret_env")
         if self.kind in ("pagerduty", "webhook") and not self.has_secret:
             raise ValueError(f"a sink of kind {self.kind} needs secret_file or secret_env")
+        if self.url is None and "timeout" in self.model_fields_set:
+            raise ValueError("only a sink with a url has a timeout")
         if self.path is not None and self.kind != "ocsf":
             raise ValueError("only a sink of kind ocsf has a path")
         return self

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -401,3 +403,24 @@ def test_what_is_only_counted_was_not_judged_so_the_incident_stays_open(monkeypa
     assert (desk.at(name).rest.count, desk.at(name).status) == (1, "acknowledged")
     desk.judged("benign", made[0].id, name)
     assert desk.at(name).status == "closed"
+
+
+def test_state_that_was_saved_by_the_first_version_is_read() -> None:
+    """Frozen: whoever changes how state is saved must still read this, or raise STATE_VERSION and migrate it."""
+    golden = Path(__file__).parents[1] / "golden" / "incidents-state-v1.json"
+    store = {key: bytes.fromhex(raw) for key, raw in json.loads(golden.read_text()).items()}
+    book = Book(dict(store), POLICY, SAMPLER)
+    assert (book.head.version, book.head.position) == (1, 40)
+    assert {f"i/{each.id}": msgspec.json.encode(each, order="deterministic") for each in book.all()} == {
+        key: raw for key, raw in store.items() if key.startswith("i/")
+    }
+    assert book.open
+    known = next(share for each in book.all() for share in each.alerts)
+    again = msgspec.structs.replace(alert("x"), id=known.alert)
+    assert book.take(Raised(Source("alerts", 0, 1000), again), T0, 40)[0] == "duplicate"
+
+
+def test_an_incident_of_an_earlier_version_that_lacked_fields_is_read() -> None:
+    document = {"id": "i", "revision": 1, "group": {"kind": "actor", "id": "o-1"}, "opened": 1, "first": 1, "last": 1}
+    found = incident_of(orjson.dumps(document))
+    assert (found.status, found.response, found.related) == ("open", "none", [])

@@ -371,6 +371,7 @@ BAD = [
     ("[[sink]]\nname='a'\nkind='ocsf'", "url or a path"),
     ("[[sink]]\nname='a'\nkind='apprise'\nurl='https://h'", "secret_file or secret_env"),
     ("[[sink]]\nname='a'\nkind='ocsf'\npath='f'\n[[sink]]\nname='a'\nkind='ocsf'\npath='g'", "one name"),
+    ("[[sink]]\nname='a'\nkind='ocsf'\npath='f'\ntimeout=3", "timeout"),
     ("[[sink]", "sinks.toml"),
 ]
 
