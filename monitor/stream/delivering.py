@@ -15,7 +15,6 @@ import httpx
 import msgspec
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from monitor.incidents.model import decode
 from monitor.metrics_sinks import SinkMetrics
@@ -111,18 +110,13 @@ class Delivering(Patient):
         return Courier(config, sink, marks, save, partial(self._refuse, config.name), self._metrics, self._clock)
 
     async def _take(self) -> None:
-        try:
-            found = await self._consumer.getmany(_INCIDENTS, timeout_ms=500, max_records=500)
-        except KafkaError as error:
-            self._trouble = type(error).__name__
-            await asyncio.sleep(1.0)
-            return
-        self._trouble = None
-        self._metrics.progress.set(time.time())
-        for records in found.values():
+        for records in (await self._fetch(_INCIDENTS)).values():
             self._offer(records)
         for courier in self._couriers:
             courier.show()
+
+    def _note_answer(self) -> None:
+        self._metrics.progress.set(time.time())
 
     def _offer(self, records: list[Any]) -> None:
         for record in records:

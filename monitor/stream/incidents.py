@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from monitor import alerts
 from monitor.feedback import disposition
@@ -183,16 +182,8 @@ class IncidentWork(Patient):
         await self._tick(bool(entries))
         self._show()
 
-    async def _fetch(self, *parts: TopicPartition) -> dict[TopicPartition, list[Any]]:
-        try:
-            found = await self._consumer.getmany(*parts, timeout_ms=500, max_records=1000)
-        except KafkaError as error:
-            self._trouble = type(error).__name__
-            await asyncio.sleep(1.0)
-            return {}
-        self._trouble = None
+    def _note_answer(self) -> None:
         self._metrics.progress.set(time.time())
-        return dict(found)
 
     # Into the journal.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,3 +139,31 @@ def story() -> list[Incident]:
     made.append(desk.asked("acknowledge", made[0].id))
     desk.judged("true-misuse", alert("c").id, made[0].id)
     return [*made, desk.at(made[0].id)]
+
+
+@contextmanager
+def post_office() -> Iterator[tuple[int, list[str]]]:
+    """A real SMTP server (RFC 5321, as much as a client needs): its port, and the mails it got."""
+    mails: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.say("220 here")
+            for line in iter(self.rfile.readline, b""):
+                word = line[:4].upper()
+                if word == b"DATA":
+                    self.say("354 go on")
+                    mails.append(b"".join(iter(self.rfile.readline, b".\r\n")).decode())
+                self.say("221 bye" if word == b"QUIT" else "250 well")
+                if word == b"QUIT":
+                    return
+
+        def say(self, line: str) -> None:
+            self.wfile.write(f"{line}\r\n".encode())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_address[1], mails
+        finally:
+            server.shutdown()

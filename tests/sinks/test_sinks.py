@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import email
+import email.policy
 import hashlib
 import hmac
 import json
@@ -36,7 +38,7 @@ from monitor.sinks.message import message_of, text_of
 from monitor.sinks.plan import ANSWERS, CALLS, Mark, done, pending
 from tests.incidents.made import Desk, alert
 from tests.incidents.test_book import calm, log
-from tests.sinks.made import Got, Kept, Receiver, Told, courier, receiver, story, told
+from tests.sinks.made import Got, Kept, Receiver, Told, courier, post_office, receiver, story, told
 
 ALL = ("question", "desk", "page", "escalation", "acknowledged", "closed")
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -101,6 +103,30 @@ def test_mail_and_chat_get_words(server: Receiver, tmp_path: Path) -> None:
     (one,) = server.got
     assert "a high rule" in one.body["title"]
     assert "- a high rule (high, adds 80 of 80)" in one.body["message"]
+
+
+def test_mail_is_sent_and_a_post_office_that_is_shut_is_down(tmp_path: Path) -> None:
+    with post_office() as (port, mails):
+        (tmp_path / "urls").write_text(
+            f"mailto://127.0.0.1:{port}?from=monitor@example.org&to=desk@example.org&mode=insecure"
+        )
+        config, clock = sink("apprise", secret_file=tmp_path / "urls"), Told()
+        told(config, [story()[2]], clock=clock)
+    (one,) = [email.message_from_string(each, policy=email.policy.default) for each in mails]
+    assert "a high rule" in str(one["Subject"])
+    assert one["To"] == "desk@example.org"
+    assert "adds 80 of 80" in one.get_body(("plain", "html")).get_content()  # type: ignore[union-attr]
+
+    async def run() -> None:
+        courier_ = courier(config, Kept(), clock)
+        courier_.offer(Offer(story()[2], None))
+        work = asyncio.create_task(courier_.deliver_all())
+        while courier_.trouble is None:
+            await asyncio.sleep(0.01)
+        work.cancel()
+
+    with stamina.set_testing(True, attempts=1):  # Apprise itself waits between two tries
+        asyncio.run(asyncio.wait_for(run(), 30))
 
 
 def test_alertmanager_gets_one_alert_that_fires_and_none_when_it_is_over(server: Receiver) -> None:
