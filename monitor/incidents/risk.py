@@ -12,8 +12,10 @@ from typing import Final
 from monitor.incidents.model import ActorRisk, Incident, Rest, Share
 from monitor.rules.model import LEVELS
 
-#: What an alert of a level is worth, and so the risk from which on an incident has the level.
+#: What an alert of a level is worth.
 POINTS: Final = {"informational": 1.0, "low": 10.0, "medium": 30.0, "high": 80.0, "critical": 200.0}
+#: By its sum an incident has a level from so many times the points of one such alert on. Measured: docs/incidents.md.
+LIFT: Final = 3.0
 #: Of so many alerts an incident keeps what they say; of more than these those that weigh least are only counted.
 MAX_ALERTS: Final = 100
 #: Verdicts after which an alert weighs nothing any more.
@@ -48,7 +50,7 @@ def weigh(incident: Incident, half_life_ms: int) -> None:
 
 def _rank(incident: Incident) -> int:
     highest = rank_of(share.rule.level for share in incident.alerts if counts(share))
-    by_risk = max((number for number, level in enumerate(LEVELS) if incident.risk >= POINTS[level]), default=0)
+    by_risk = max((number for number, level in enumerate(LEVELS) if incident.risk >= LIFT * POINTS[level]), default=0)
     return max(highest, min(by_risk, highest + 1))
 
 

@@ -424,3 +424,9 @@ def test_an_incident_of_an_earlier_version_that_lacked_fields_is_read() -> None:
     document = {"id": "i", "revision": 1, "group": {"kind": "actor", "id": "o-1"}, "opened": 1, "first": 1, "last": 1}
     found = incident_of(orjson.dumps(document))
     assert (found.status, found.response, found.related) == ("open", "none", [])
+
+
+def test_a_sum_raises_the_level_at_three_times_its_points() -> None:
+    desk = Desk()
+    levels = [desk.raised(alert(f"a-{n}", "low", subjects=(f"p-{n}",))).level for n in range(9)]
+    assert levels == ["low"] * 8 + ["medium"]

@@ -311,6 +311,20 @@ def test_what_is_wrong_with_the_sink_waits(
     assert kept.refused == []
 
 
+def test_a_stumble_is_tried_again_at_once_and_is_no_outage(server: Receiver) -> None:
+    server.answer = lambda got: 503 if len(server.got) < 2 else 202
+    clock, metrics, kept = Told(), SinkMetrics(["s"]), Kept()
+
+    async def run() -> None:
+        one = courier(sink("pagerduty", server.url), kept, clock, metrics)
+        one.offer(Offer(story()[0], None))
+        await one.deliver_all()
+
+    asyncio.run(run())
+    assert (len(server.got), clock.at, metrics.failed.labels("s")._value.get()) == (3, Told().at, 0)
+    assert metrics.delivered.labels("s")._value.get() == 1
+
+
 def test_nobody_listening_is_down_too(server: Receiver) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
