@@ -181,6 +181,7 @@ def test_the_desk_works_on_incidents_by_hand(service: Service) -> None:
     actor = {"record": "actor", "id": "o-1", "unit": "limburg"}
     send_reference(service.settings, [orjson.dumps(watched), orjson.dumps(actor)])
     service.start("incidents run", port := free_port())
+    service.start("sinks run", idle := free_port())
     ready(port)
     low, knows = alert("low", "low"), alert("knows", "low", ("o-3",), ("p-9",))
     spied = alert("spied", "low", ("o-2",), ("p-9",))
@@ -232,3 +233,4 @@ def test_the_desk_works_on_incidents_by_hand(service: Service) -> None:
     listed = monitor(service, "dlq", "list", "--of", "commands")
     assert "not-json" in listed[1]
     assert "unknown-incident" in listed[1]
+    ready(idle)  # without a file of sinks it runs and tells nobody
