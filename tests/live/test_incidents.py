@@ -115,6 +115,9 @@ def test_both_processes_are_killed_again_and_again_and_nothing_is_lost_or_told_t
         said.append((got, 400 if is_bad else 503 if time.monotonic() < down_until else 202))
         return said[-1][1]
 
+    def delivered() -> int:
+        return sum(status == 202 for _, status in list(said))
+
     with receiver() as server:
         server.answer = answer
         configured(service, server)
@@ -122,12 +125,14 @@ def test_both_processes_are_killed_again_and_again_and_nothing_is_lost_or_told_t
         for _ in range(KILLS):
             process, told = service.start("incidents run", port := free_port()), service.start("sinks run", free_port())
             ready(port)
-            until = time.monotonic() + 0.3 + 1.5 * chance.random()
+            until = time.monotonic() + 0.3 + chance.random()
             down_until = time.monotonic() + chance.random()
             while time.monotonic() < until:
-                size = chance.randrange(1, 40)
+                size = chance.randrange(1, 20)
                 send(producer, out[at : at + size])
                 at = min(len(out), at + size)
+            so_far = delivered()
+            wait_for(lambda so_far=so_far: delivered() >= so_far + 10, 30, "some to be told before the kill")  # type: ignore[misc]
             for each in (process, told):
                 each.send_signal(signal.SIGKILL)
                 each.wait(10)
