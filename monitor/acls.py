@@ -13,13 +13,18 @@ from typing import Final, Literal, NamedTuple
 from monitor.stream.topics import (
     ALERTS,
     CANARIES,
+    COMMANDS,
+    COMMANDS_DLQ,
     DETECT_STATE,
     DISPOSITIONS,
     DISPOSITIONS_DLQ,
     DLQ,
     EVENTS,
     FEATURES,
+    INCIDENTS,
+    INCIDENTS_STATE,
     INTAKE_STATE,
+    JOURNAL,
     KEYED,
     PRIORITIES,
     RANK_STATE,
@@ -27,6 +32,8 @@ from monitor.stream.topics import (
     REVIEW,
     RULES,
     SCORE_STATE,
+    SINKS_DLQ,
+    SINKS_STATE,
     SOURCES,
     SOURCES_STATE,
 )
@@ -74,6 +81,13 @@ ROLES: Final[Mapping[str, Role]] = {
         (PRIORITIES, RANK_STATE, DISPOSITIONS_DLQ),
         of_all=_CHECKS,
     ),
+    "incidents": Role(
+        "`monitor incidents run`",
+        (ALERTS, DISPOSITIONS, COMMANDS, JOURNAL, REFERENCE, INCIDENTS_STATE),
+        (JOURNAL, INCIDENTS, INCIDENTS_STATE, COMMANDS_DLQ, DISPOSITIONS_DLQ),
+        of_all=_CHECKS,
+    ),
+    "sinks": Role("`monitor sinks run`", (INCIDENTS, SINKS_STATE), (SINKS_DLQ, SINKS_STATE), of_all=_CHECKS),
     "topics": Role("`monitor topics` and `monitor doctor`", group="Describe", of_all=("Create", *_CHECKS)),
     "source": Role("a register's query system, or `monitor ingest`", writes=(EVENTS,)),
     "registrar": Role("`monitor reference load`", writes=(REFERENCE,)),
@@ -83,7 +97,7 @@ ROLES: Final[Mapping[str, Role]] = {
     "desk": Role(
         "`monitor dispose`, alerts and what was refused of verdicts", (ALERTS, DISPOSITIONS_DLQ), (DISPOSITIONS,)
     ),
-    "operator": Role("`monitor dlq`", (DLQ,), (EVENTS,)),
+    "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "auditor": Role(
         "`monitor replay`, `export`, `model show`, `report`",
         (EVENTS, KEYED, ALERTS, REFERENCE, RULES, DISPOSITIONS, SCORE_STATE),

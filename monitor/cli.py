@@ -27,6 +27,8 @@ COMMANDS = {
     "schema": "monitor.commands.data:schema",
     "acls": "monitor.commands.acls:acls",
     "doctor": "monitor.commands.run:doctor",
+    "incidents": "monitor.cli:incidents_app",
+    "sinks": "monitor.cli:sinks_app",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",
     "reference": "monitor.cli:reference_app",
@@ -51,6 +53,22 @@ RULES = {
 app = lazy_group(COMMANDS, str(__doc__))
 reference_app = lazy_group(
     {"load": "monitor.commands.ingest:reference_load"}, "What is known about actors, subjects and cases."
+)
+incidents_app = lazy_group(
+    {
+        "run": "monitor.commands.incidents:run",
+        "list": "monitor.commands.incidents:list_incidents",
+        "show": "monitor.commands.incidents:show",
+        "ack": "monitor.commands.incidents:acknowledge",
+        "comment": "monitor.commands.incidents:comment",
+        "escalate": "monitor.commands.incidents:escalate",
+        "close": "monitor.commands.incidents:close",
+    },
+    "Incidents: what alerts about one actor or ring add up to, and what is done about it.",
+)
+sinks_app = lazy_group(
+    {"run": "monitor.commands.sinks:run", "list": "monitor.commands.sinks:list_sinks"},
+    "Sinks: telling people of incidents, by Alertmanager, PagerDuty, webhook, mail, chat or OCSF.",
 )
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},

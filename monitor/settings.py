@@ -87,8 +87,22 @@ class Settings(BaseSettings):
         0.0005, ge=0, le=1, description="share of all lookups, drawn at random, that go to review"
     )
     review_key_file: Path | None = Field(
-        None, description="file of the secret that both are drawn by; without it, who knows an id can tell"
+        None, description="file of the secret that these and pages are drawn by; without it, who knows an id can tell"
     )
+    risk_half_life_days: float = Field(
+        14.0, gt=0, description="days of event time after which an alert weighs half in its incident's risk"
+    )
+    page_budget: int = Field(
+        20, ge=0, description="pages a day; what is critical or about a watched subject goes out beyond it"
+    )
+    page_share: float = Field(
+        0.2, ge=0, le=1, description="share of these pages that is kept for incidents drawn at random"
+    )
+    page_again_after: float = Field(
+        1800.0, gt=0, description="seconds until a page that nobody acknowledged is sent again, twice at most"
+    )
+    answer_within_days: float = Field(7.0, gt=0, description="days a supervisor has to answer, before the desk is told")
+    sinks: Path | None = Field(None, description="TOML file that says how people are told of incidents")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @model_validator(mode="after")

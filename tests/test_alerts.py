@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from monitor import alerts, event_schema, reference
 from monitor.alerts import Alert, Entity, RuleInfo, alert_id, decode, encode, entity_of, from_model
+from monitor.incidents import model as incident
 from monitor.rules.model import LEVELS
 from tests.samples import lookup
 
@@ -79,10 +80,15 @@ def test_what_is_no_alert_is_refused() -> None:
         decode(b'{"id": "x"}')
 
 
-@pytest.mark.parametrize("name", ["event", "reference", "alert"])
+@pytest.mark.parametrize("name", ["event", "reference", "alert", "incident"])
 def test_the_schemas_are_the_published_ones(name: str) -> None:
     """Whoever changes a schema changes what others send and read: say so by renewing tests/golden."""
-    made = {"event": event_schema.json_schema, "reference": reference.json_schema, "alert": alerts.json_schema}[name]()
+    made = {
+        "event": event_schema.json_schema,
+        "reference": reference.json_schema,
+        "alert": alerts.json_schema,
+        "incident": incident.json_schema,
+    }[name]()
     golden = json.loads((GOLDEN / f"{name}.schema.json").read_text())
     assert made == golden
     done = subprocess.run([sys.executable, "-m", "monitor", "schema", name], capture_output=True, check=True)

@@ -13,7 +13,7 @@ MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 ORDER = (
     "events", "event_schema", "canary", "silence", "documents", "records", "known", "spans", "shelf", "junit", "reference",
     "explanations", "enrich", "acts", "rules", "matching", "model", "order", "alerts", "gaps", "sources", "scoring", "detector",
-    "canary_rule", "ending", "backtest", "recall", "review", "feedback", "fairness", "tally", "replay", "ruletest", "sofar", "verdict", "due", "rerun", "reach",
+    "canary_rule", "ending", "backtest", "recall", "review", "feedback", "incidents", "fairness", "tally", "replay", "ruletest", "sofar", "verdict", "due", "rerun", "reach",
     "agree", "when", "compare",
 )  # fmt: skip
 IMPURE = {

@@ -16,6 +16,8 @@ from monitor import alerts, event_schema, reference
 from monitor.backtest import Backtest
 from monitor.commands.common import fail, load_reference, load_rules, out, read_lines
 from monitor.feedback import disposition
+from monitor.incidents import command
+from monitor.incidents import model as incident
 from monitor.recall import recall_by_typology
 from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
@@ -27,10 +29,14 @@ SCHEMAS = {
     "reference": reference.json_schema,
     "alert": alerts.json_schema,
     "disposition": disposition.json_schema,
+    "incident": incident.json_schema,
+    "command": command.json_schema,
 }
 
 
-def schema(name: Annotated[str, typer.Argument(help="event, reference, alert or disposition")]) -> None:
+def schema(
+    name: Annotated[str, typer.Argument(help="event, reference, alert, disposition, incident or command")],
+) -> None:
     """Print the JSON Schema of a topic's messages."""
     if name not in SCHEMAS:
         raise fail(f"there is no schema {name!r}; there are {', '.join(SCHEMAS)}")

@@ -48,20 +48,34 @@ def dispose(
 
     An alert that there is not is refused by `monitor rank`: see `monitor dlq list --of dispositions`.
     """
-    from kafka import KafkaProducer
+    settings = Settings()
+    give(settings, verdict, by, note, alert=None if lookup else alert, lookup=alert if lookup else None)
 
+
+def give(
+    settings: Settings,
+    verdict: str,
+    by: str,
+    note: str,
+    alert: str | None = None,
+    lookup: str | None = None,
+    incident: str | None = None,
+) -> None:
+    """Send a disposition; exit with what is wrong with it."""
     from monitor.feedback.disposition import VERDICTS, BadDisposition, Disposition, decode, encode
     from monitor.stream.topics import DISPOSITIONS
 
     if verdict not in VERDICTS:
         raise fail(f"there is no verdict {verdict!r}; there are {', '.join(VERDICTS)}")
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
     raw = encode(
         Disposition(
             verdict=verdict,  # type: ignore[arg-type]  # checked just above
             by=by,
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            alert=None if lookup else alert,
-            lookup=alert if lookup else None,
+            time=time,
+            alert=alert,
+            lookup=lookup,
+            incident=incident,
             note=note,
         )
     )
@@ -69,7 +83,13 @@ def dispose(
         decode(raw)
     except BadDisposition as error:
         raise fail(error.detail) from None
-    settings = Settings()
+    out.print(f"{verdict}: {send(settings, DISPOSITIONS, alert or lookup or '', raw)}")
+
+
+def send(settings: Settings, topic: str, key: str, raw: bytes) -> str:
+    """Write what somebody said to a topic of one partition, and say where it is once Kafka has it."""
+    from kafka import KafkaProducer
+
     with kafka_errors(settings.kafka):
         producer = KafkaProducer(
             **settings.kafka.options(),
@@ -78,10 +98,10 @@ def dispose(
             allow_auto_create_topics=False,
         )
         try:
-            place = producer.send(DISPOSITIONS, key=alert.encode(), value=raw, partition=0).get(timeout=30)
+            place = producer.send(topic, key=key.encode(), value=raw, partition=0).get(timeout=30)
         finally:
             producer.close()
-    out.print(f"{verdict}: {DISPOSITIONS}/{place.partition}/{place.offset}")
+    return f"{topic}/{place.partition}/{place.offset}"
 
 
 def precision(

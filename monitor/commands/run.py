@@ -22,8 +22,14 @@ from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream import topics
 from monitor.stream.seal import BadKey
 
-#: What runs beside the workers, once each.
-OUTSIDE: Final = ["canary", "watch", "rank"]
+#: What runs beside the workers, once each: the name of each, and its command.
+OUTSIDE: Final = {
+    "canary": "canary",
+    "watch": "watch",
+    "rank": "rank",
+    "incidents": "incidents run",
+    "sinks": "sinks run",
+}
 
 
 def worker() -> None:
@@ -54,7 +60,7 @@ def spawn_worker(
     environment = {**os.environ, **(more or {})}
     for name, value in settings.model_dump(exclude_none=True).items():
         environment[f"{ENV_PREFIX}{name.upper()}"] = str(value)
-    arguments = [sys.executable, "-m", "monitor", command]
+    arguments = [sys.executable, "-m", "monitor", *command.split()]
     if log is None:
         return subprocess.Popen(arguments, env=environment)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +81,7 @@ def up(
     workers: Annotated[int, typer.Option(min=1, help="worker processes")] = 1,
     data: Annotated[Path | None, typer.Option(help="Kafka's data folder")] = None,
 ) -> None:
-    """Run Kafka, workers, canary, watch and rank on this machine until Ctrl-C; a process that ends is started again."""
+    """Run Kafka, workers and what belongs beside them on this machine until Ctrl-C; a process that ends is started again."""
     stop = threading.Event()
     for wanted_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted_signal, lambda *_: stop.set())
@@ -83,7 +89,7 @@ def up(
         kafka = stack.enter_context(start_kafka(data or data_home() / "kafka"))
         settings = Settings(bootstrap=kafka.bootstrap)
         ensure_topics(settings)
-        commands = ["worker"] * workers + OUTSIDE
+        commands = ["worker"] * workers + list(OUTSIDE.values())
         ports = [settings.metrics_port + number for number in range(len(commands))]
         wanted = [settings.model_copy(update={"metrics_port": port}) for port in ports]
         running = [spawn_worker(one, command=command) for one, command in zip(wanted, commands, strict=True)]

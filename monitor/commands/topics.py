@@ -13,7 +13,16 @@ from rich.table import Table
 from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_admin, kafka_errors, out
 from monitor.settings import Settings
 from monitor.stream import topics as topic_list
-from monitor.stream.topics import DISPOSITIONS, DISPOSITIONS_DLQ, DLQ, EVENTS
+from monitor.stream.topics import (
+    COMMANDS,
+    COMMANDS_DLQ,
+    DISPOSITIONS,
+    DISPOSITIONS_DLQ,
+    DLQ,
+    EVENTS,
+    INCIDENTS,
+    SINKS_DLQ,
+)
 
 dlq_app = typer.Typer(
     help="Messages that intake refused: look at them, and send them again after a fix.", no_args_is_help=True
@@ -35,9 +44,14 @@ def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, 
     out.print(f"{len(topic_list.topics_of(settings))} topics are as they should be")
 
 
-Of = Annotated[Literal["events", "dispositions"], typer.Option(help="what was refused")]
+Of = Annotated[Literal["events", "dispositions", "commands", "sinks"], typer.Option(help="what was refused")]
 #: The DLQ of each kind, and where its messages came from.
-_TOPICS = {"events": (DLQ, EVENTS), "dispositions": (DISPOSITIONS_DLQ, DISPOSITIONS)}
+_TOPICS = {
+    "events": (DLQ, EVENTS),
+    "dispositions": (DISPOSITIONS_DLQ, DISPOSITIONS),
+    "commands": (COMMANDS_DLQ, COMMANDS),
+    "sinks": (SINKS_DLQ, INCIDENTS),
+}
 
 
 def _refused(settings: Settings, of: str = "events") -> Iterator[Any]:
@@ -109,6 +123,10 @@ def dlq_replay(
     of: Of = "events",
 ) -> None:
     """Send refused messages to their topic again, with their own key and headers."""
+    if of == "sinks":
+        raise fail(
+            "what a sink refused is an incident as it was then; sending it again would undo what has happened since"
+        )
     settings = Settings()
     count = 0
     with kafka_errors(settings.kafka):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from monitor.settings import Settings
@@ -67,6 +67,21 @@ class Patient:
         # In this order when it ends: what was being read is not written any more.
         await self._consumer.stop()
         await self._writer.stop()
+
+    async def _fetch(self, *parts: TopicPartition) -> dict[TopicPartition, list[Any]]:
+        """What has come in some partitions; nothing when Kafka does not answer, which is then remembered."""
+        try:
+            found = await self._consumer.getmany(*parts, timeout_ms=500, max_records=2000)
+        except KafkaError as error:
+            self._trouble = type(error).__name__
+            await asyncio.sleep(1.0)
+            return {}
+        self._trouble = None
+        self._note_answer()
+        return dict(found)
+
+    def _note_answer(self) -> None:
+        """Kafka has answered."""
 
     async def _until_done(self, act: Callable[[], Awaitable[Any]]) -> None:
         pause = 0.1

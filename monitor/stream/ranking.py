@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from monitor import alerts
 from monitor.feedback import disposition
@@ -125,16 +124,8 @@ class Ranking(Patient):
             self._show()
         return bool(verdicts)
 
-    async def _fetch(self, *parts: TopicPartition) -> dict[TopicPartition, list[Any]]:
-        try:
-            found = await self._consumer.getmany(*parts, timeout_ms=500, max_records=2000)
-        except KafkaError as error:
-            self._trouble = type(error).__name__
-            await asyncio.sleep(1.0)
-            return {}
-        self._trouble = None
+    def _note_answer(self) -> None:
         self._metrics.progress.set(time.time())
-        return dict(found)
 
     async def _read_up(self) -> list[Out]:
         ends: dict[TopicPartition, int] = {}

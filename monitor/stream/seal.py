@@ -70,6 +70,11 @@ class Seal:
         return position & ~_SIGNED, value
 
 
+def position_in(raw: bytes) -> int:
+    """The position that a record says it has, whoever has written it."""
+    return int.from_bytes(raw[:_POSITION_BYTES], "big") & ~_SIGNED
+
+
 def _tag(key: bytes, where: tuple[str, int, str], head: bytes, value: bytes) -> bytes:
     topic, partition, name = where
     # A zero byte ends what is of any length; no topic has one, and the key's length is told.

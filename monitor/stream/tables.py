@@ -18,7 +18,7 @@ from monitor.detector import first_due_of, is_waiting
 from monitor.settings import Settings
 from monitor.stream.batches import Out, Span
 from monitor.stream.rocks import StateFolder
-from monitor.stream.seal import BadSeal, Seal, read_keys
+from monitor.stream.seal import BadSeal, Seal, position_in, read_keys
 from monitor.stream.topics import DETECT_STATE
 
 _UNSIGNED = Seal()
@@ -157,9 +157,10 @@ class Tables:
         self._seal = Seal(keys, is_lenient=settings.state_unsigned == "accept")
         self._folder = StateFolder(settings.state_dir) if settings.store == "rocksdb" else None
 
-    def new(self, topic: str, partition: int) -> Table:
-        """An empty table."""
-        values = self._folder.new_store() if self._folder is not None and topic == DETECT_STATE else None
+    def new(self, topic: str, partition: int, values: MutableMapping[str, bytes] | None = None) -> Table:
+        """An empty table; ``values`` is where they are kept, by default where the settings say."""
+        if values is None and self._folder is not None and topic == DETECT_STATE:
+            values = self._folder.new_store()
         return Table(topic, partition, self._seal, values)
 
 
@@ -168,6 +169,38 @@ async def load(kafka: Connection, table: Table) -> Table:
     async for record in read_to_end(kafka, table.topic, table.partition, table.synced):
         take_in(table, record)
     return table
+
+
+async def load_whole(kafka: Connection, table: Table, last: str) -> Table:
+    """Read a changelog of which what belongs together has one position, and the key ``last`` is written last.
+
+    What a writer did not come to the end of is left out. Raises ``KafkaError``.
+    """
+    whole = Whole(last)
+    async for record in read_to_end(kafka, table.topic, table.partition):
+        for each in whole.put(record):
+            take_in(table, each)
+    return table
+
+
+class Whole:
+    """Holds records of a changelog back until the one that is written last of those that belong together."""
+
+    def __init__(self, last: str) -> None:
+        self._last = last
+        self._waiting: list[Any] = []
+
+    def put(self, record: Any) -> list[Any]:
+        """The records that are known to be whole with this one."""
+        if record.value is None:
+            return []
+        self._waiting.append(record)
+        if record.key.decode() != self._last:
+            return []
+        upto = position_in(record.value)
+        whole = [each for each in self._waiting if position_in(each.value) <= upto]
+        self._waiting = [each for each in self._waiting if position_in(each.value) > upto]
+        return whole
 
 
 def take_in(table: Table, record: Any) -> None:

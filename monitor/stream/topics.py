@@ -31,6 +31,13 @@ INTAKE_STATE: Final = "lookup.intake.state.v1"
 DETECT_STATE: Final = "lookup.detect.state.v1"
 SCORE_STATE: Final = "lookup.score.state.v1"
 SOURCES_STATE: Final = "lookup.sources.state.v1"
+INCIDENTS: Final = "lookup.incidents.v1"
+JOURNAL: Final = "lookup.incidents.journal.v1"
+COMMANDS: Final = "lookup.incidents.commands.v1"
+COMMANDS_DLQ: Final = "lookup.incidents.commands.v1.dlq"
+SINKS_DLQ: Final = "lookup.sinks.dlq.v1"
+SINKS_STATE: Final = "lookup.sinks.state.v1"
+INCIDENTS_STATE: Final = "lookup.incidents.state.v1"
 RANK_STATE: Final = "lookup.rank.state.v1"
 #: The changelog of the state that comes of each of the workers' topics.
 STATE_OF: Final = {EVENTS: INTAKE_STATE, KEYED: DETECT_STATE, FEATURES: SCORE_STATE}
@@ -116,10 +123,25 @@ def topics_of(settings: Settings) -> list[Topic]:
         Topic(DISPOSITIONS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
         # The last priority of each alert, for as long as there is the alert.
         Topic(PRIORITIES, count, replicas, kept(settings.alert_retention_days) | {"cleanup.policy": "compact,delete"}),
+        # Each incident as it is now. One partition, as for verdicts: incidents come at the pace of people, in one order.
+        Topic(INCIDENTS, 1, replicas, {**compacted, "max.message.bytes": str(_LARGE_BYTES)}),
+        # All that makes incidents, in the order in which it was taken in, at the broker's time.
+        Topic(
+            JOURNAL,
+            1,
+            replicas,
+            kept(settings.alert_retention_days)
+            | {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(_LARGE_BYTES)},
+        ),
+        Topic(COMMANDS, 1, replicas, kept(settings.alert_retention_days)),
+        Topic(COMMANDS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
+        Topic(SINKS_DLQ, 1, replicas, kept(settings.dlq_retention_days) | {"max.message.bytes": str(_LARGE_BYTES)}),
         Topic(INTAKE_STATE, count, replicas, changelog),
         Topic(DETECT_STATE, count, replicas, changelog),
         Topic(SCORE_STATE, count, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
         Topic(SOURCES_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(INCIDENTS_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
+        Topic(SINKS_STATE, 1, replicas, changelog),
         Topic(RANK_STATE, 1, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),
     ]
 

@@ -19,8 +19,13 @@ from monitor.cli import COMMANDS
 from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
 from monitor.metrics import CanaryMetrics, FairnessMetrics, Metrics, RankMetrics, WatchMetrics
+from monitor.metrics_incidents import IncidentMetrics
+from monitor.metrics_sinks import SinkMetrics
 from monitor.selfcheck import ReplayMetrics
 from monitor.settings import ENV_PREFIX, Settings
+from monitor.sinks.config import SinkConfig
+from monitor.sinks.config import load as load_sinks
+from monitor.sinks.kinds import labels_of
 from monitor.stream.topics import topics_of
 from monitor.when import parse_duration
 
@@ -71,6 +76,7 @@ def test_the_schema_would_find_a_mistake(compose: Any, service: str, key: str, v
 def test_the_monitors_services_run_commands_there_are_with_settings_there_are(compose: Any, name: str) -> None:
     service = compose["services"][name]
     assert service["command"][0] in COMMANDS
+    assert " ".join(service["command"]).startswith(OUTSIDE.get(name, name))
     assert all(variable.startswith(ENV_PREFIX) for variable in environment(service))
     settings_of(service)  # a name or value that is none raises
 
@@ -124,7 +130,7 @@ def test_metrics_are_scraped_where_workers_serve_them(compose: Any) -> None:
         for job in yaml(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"]
     }
     assert jobs["lookup-monitor"] == [{"names": ["worker"], "type": "A", "port": settings.metrics_port}]
-    assert jobs["lookup-monitor-outside"] == [{"names": OUTSIDE, "type": "A", "port": settings.metrics_port}]
+    assert jobs["lookup-monitor-outside"] == [{"names": list(OUTSIDE), "type": "A", "port": settings.metrics_port}]
     for name in OUTSIDE:
         assert compose["services"][name]["expose"] == [str(settings.metrics_port)]
         assert f":{settings.metrics_port}/readyz" in compose["services"][name]["healthcheck"]["test"][-1]
@@ -173,6 +179,8 @@ def series() -> dict[str, set[str]]:
         watch,
         ReplayMetrics(),
         RankMetrics(),
+        IncidentMetrics(),
+        SinkMetrics(["pager"]),
         FairnessMetrics(),
     )
     for metrics in every:
@@ -180,6 +188,22 @@ def series() -> dict[str, set[str]]:
             for sample in family.samples:
                 found[sample.name] = set(sample.labels)
     return found
+
+
+def test_the_sinks_that_are_deployed_can_be_made_and_reach_the_alertmanager_there_is(compose: Any) -> None:
+    mounted = dict(volume.split(":")[:2] for volume in compose["services"]["sinks"]["volumes"])
+    path = settings_of(compose["services"]["sinks"]).sinks
+    assert path is not None
+    (folder,) = [source for source, target in mounted.items() if Path(target) == path.parent]
+    text = (ROOT / folder / path.name).read_text()
+    (sink,) = load_sinks(ROOT / folder / path.name)
+    assert sink.url == "http://alertmanager:9093"
+    shown = tomllib.loads(re.sub(r"^# ?(?=\[\[|[a-z_]+ =)", "", text, flags=re.M))["sink"]
+    assert len([SinkConfig.model_validate(each) for each in shown]) == 5, "what is shown as an example is one"
+    config = yaml(DEPLOY / "alertmanager/alertmanager.yml")
+    (route,) = config["route"]["routes"]
+    assert route["receiver"] in {receiver["name"] for receiver in config["receivers"]}
+    assert route["matchers"] == [f"alertname = {labels_of('i', 'page', 'high', 1)['alertname']}"]
 
 
 def expressions() -> Iterator[str]:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.feedback.disposition import (
-    MAX_BYTES,
     REASONS,
     VERDICTS,
     BadDisposition,
@@ -18,6 +17,7 @@ from monitor.feedback.disposition import (
     encode,
     json_schema,
 )
+from monitor.feedback.message import MAX_BYTES
 
 GOOD = {"alert": "a-1", "verdict": "benign", "by": "desk-1", "time": "2026-11-24T09:15:02+01:00"}
 WRONG = [
@@ -28,6 +28,7 @@ WRONG = [
     (b'{"note": "' + b"x" * MAX_BYTES + b'"}', "too-large"),
     ({**GOOD, "alert": None}, "missing-field"),
     ({**GOOD, "lookup": "bvi/1"}, "missing-field"),
+    ({**{k: v for k, v in GOOD.items() if k != "alert"}, "lookup": "bvi/1", "incident": "i-1"}, "missing-field"),
     ({name: value for name, value in GOOD.items() if name != "by"}, "missing-field"),
     ({**GOOD, "by": ""}, "wrong-field"),
     ({**GOOD, "verdict": "guilty"}, "wrong-field"),
@@ -68,7 +69,7 @@ def test_what_is_encoded_is_decoded_and_as_the_schema_says(verdict: str, by: str
     jsonschema.validate(orjson.loads(encode(made)), json_schema(), jsonschema.Draft202012Validator)
 
 
-@pytest.mark.parametrize("document", [each for each, _ in WRONG[5:11]])
+@pytest.mark.parametrize("document", [each for each, _ in WRONG[5:12]])
 def test_the_schema_refuses_what_the_code_refuses(document: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, json_schema(), jsonschema.Draft202012Validator)

@@ -25,9 +25,17 @@ from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.tables import read_to_end
+from tests.sinks.made import receiver
 
 #: Processes; they are stopped at the end.
-PROCESSES = ("worker", "canary", "watch", "rank")
+PROCESSES = {
+    "worker": "worker",
+    "canary": "canary",
+    "watch": "watch",
+    "rank": "rank",
+    "incidents": "incidents run",
+    "sinks": "sinks run",
+}
 
 
 class Force:
@@ -47,10 +55,12 @@ class Force:
             kafka_password_file=kafka.password_file,
             metrics_port=0,
             canary_every=1.0,
+            sinks=self.folder / "sinks.toml",
         )
 
-    def start(self, command: str) -> None:
-        self.running.append(spawn_worker(self.settings(command), self.folder / f"{command}.log", command=command))
+    def start(self, role: str) -> None:
+        command = PROCESSES[role]
+        self.running.append(spawn_worker(self.settings(role), self.folder / f"{role}.log", command=command))
 
     def monitor(self, role: str, *arguments: str) -> str:
         """Run a command as the user of a role; it must end well."""
@@ -80,12 +90,18 @@ def force(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Force]:
     with secure_kafka(folder / "kafka", list(acls.ROLES)) as kafka:
         made = Force(kafka, folder)
         allow(kafka)
-        try:
-            work(made)
-            stop_workers(made.running)
-            yield made
-        finally:
-            stop_workers(made.running)
+        (folder / "key").write_text("k" * 32)
+        with receiver() as server:
+            # Whatever it is sent is wrong, so that there is a refusal too.
+            server.answer = lambda _: 400
+            (folder / "sinks.toml").write_text(
+                f'[[sink]]\nname = "cases"\nkind = "webhook"\nurl = "{server.url}"\nsecret_file = "{folder / "key"}"\n'
+            )
+            try:
+                work(made)
+            finally:
+                stop_workers(made.running)
+        yield made
 
 
 def allow(kafka: SecureKafka) -> None:
@@ -124,8 +140,8 @@ def work(force: Force) -> None:
     force.monitor("registrar", "reference", "load", str(force.folder / "reference.jsonl"))
     force.monitor("author", "rules", "deploy", "rules")
     force.monitor("author", "rules", "versions")
-    for command in PROCESSES:
-        force.start(command)
+    for role in PROCESSES:
+        force.start(role)
     force.monitor("source", "ingest", str(force.folder / "events.jsonl"))
     bad = force.folder / "bad.jsonl"
     bad.write_bytes(b'{"no": "lookup"}\n')
@@ -135,10 +151,29 @@ def work(force: Force) -> None:
     force.monitor("desk", "dispose", orjson.loads(first)["id"], "benign", "--by", "d-1")
     force.monitor("desk", "dispose", "no-such-alert", "benign", "--by", "d-1")
     admin = force.kafka.as_user()
-    for topic in (topics.PRIORITIES, topics.DLQ, topics.DISPOSITIONS_DLQ, topics.RANK_STATE, topics.SOURCES_STATE):
+    (opened, *_) = wait_for(lambda: read(desk, topics.INCIDENTS), 60, "an incident")
+    force.monitor("desk", "incidents", "comment", orjson.loads(opened)["id"], "--by", "d-1", "--reason", "seen")
+    producer = KafkaProducer(**desk.options())
+    producer.send(topics.COMMANDS, b"no command")
+    gone = {"verdict": "benign", "by": "d-1", "time": "2026-11-20T10:00:00Z", "alert": orjson.loads(first)["id"]}
+    producer.send(topics.DISPOSITIONS, orjson.dumps({**gone, "incident": "no-such-incident"}))
+    producer.close()
+    for topic in (
+        topics.PRIORITIES,
+        topics.DLQ,
+        topics.DISPOSITIONS_DLQ,
+        topics.COMMANDS_DLQ,
+        topics.SINKS_DLQ,
+        topics.RANK_STATE,
+        topics.SOURCES_STATE,
+        topics.INCIDENTS_STATE,
+        topics.SINKS_STATE,
+    ):
         wait_for(lambda topic=topic: read(admin, topic), 60, topic)  # type: ignore[misc]
     wait_for(lambda: read(admin, topics.SCORE_STATE) and read(admin, topics.CANARIES), 60, "models and canaries")
     force.monitor("desk", "dlq", "list", "--of", "dispositions")
+    force.monitor("desk", "dlq", "list", "--of", "commands")
+    force.monitor("operator", "dlq", "list", "--of", "sinks")
     force.monitor("operator", "dlq", "list")
     force.monitor("operator", "dlq", "replay")
     force.monitor("auditor", "replay", "--from", "30d")
@@ -193,7 +228,9 @@ def test_every_right_is_needed(force: Force, role: str) -> None:
         ("registrar", topics.EVENTS),
         ("rank", topics.ALERTS),
         ("desk", topics.ALERTS),
-        ("desk", topics.EVENTS),
+        ("desk", topics.INCIDENTS),
+        ("sinks", topics.INCIDENTS),
+        ("incidents", topics.ALERTS),
         ("auditor", topics.ALERTS),
         ("auditor", topics.EVENTS),
     ],
@@ -217,6 +254,8 @@ def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topi
         ("watch", topics.ALERTS),
         ("watch", topics.EVENTS),
         ("rank", topics.EVENTS),
+        ("incidents", topics.EVENTS),
+        ("sinks", topics.ALERTS),
         ("topics", topics.EVENTS),
         ("author", topics.EVENTS),
         ("registrar", topics.REFERENCE),

@@ -1,0 +1,1 @@
+"""Sinks: how people are told of incidents."""
