@@ -95,7 +95,9 @@ ROLES: Final[Mapping[str, Role]] = {
         "`monitor rules deploy` and `versions`, `monitor model rollback`", (RULES, SCORE_STATE), (RULES, EVENTS)
     ),
     "desk": Role(
-        "`monitor dispose`, alerts and what was refused of verdicts", (ALERTS, DISPOSITIONS_DLQ), (DISPOSITIONS,)
+        "`monitor incidents`, `monitor dispose`, and what was refused of either",
+        (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ),
+        (DISPOSITIONS, COMMANDS),
     ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "auditor": Role(
