@@ -128,7 +128,7 @@ def _add_explanation(
     asked = Asked(lookup, about, reference)
     found = explanations.explain(asked) if actor is not None else None
     if found is not None:
-        lookup["explanation"], lookup["explanation.strength"] = found
+        lookup["explanation"], lookup["explanation.strength"], lookup["explanation.kind"] = found
     flaws = flaws_of(case, asked, explanations.reach) if case_id is not None and reference.has_cases else None
     if flaws:
         lookup["purpose.flaws"] = flaws

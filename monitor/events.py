@@ -58,6 +58,7 @@ OURS: Final = frozenset(
         "relation",
         "explanation",
         "explanation.strength",
+        "explanation.kind",
         "purpose.status",
         "purpose.flaws",
         "act.id",

@@ -35,6 +35,7 @@ CLOSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "purpose.status": ("explained", "claimed", "missing", "false"),
     "subject.kind": ("person", "vehicle", "address", "phone", "company", "case", "object"),
     "explanation": EXPLANATIONS,
+    "explanation.kind": ("record", "plausible", "none"),
     "in_area": _YES_NO,
     "on_shift": _YES_NO,
     "actor.on_leave": _YES_NO,
