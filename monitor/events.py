@@ -65,6 +65,7 @@ OURS: Final = frozenset(
         "act.folded",
         "in_area",
         "on_shift",
+        "off_shift_hours",
         "hour",
         "weekday",
         "day",

@@ -26,6 +26,8 @@ _TASK, _UNIT_TASK, _SHIFT_AREA, _SHIFT, _ANY_CASE = 128, 256, 512, 1024, 2048
 #: From the bits of a case about the subject to those of the case that was claimed, whoever is in its file.
 _CLAIMED: Final = 12
 _OF_OTHERS, _ANY_CLAIM = 32768, 61440
+#: A case or a dispatch names the subject, whoever works on it.
+_CASE_OF_OTHERS, _DISPATCH_OF_OTHERS = 65536, 131072
 #: From the bits of a case to those of a dispatch.
 _DISPATCH: Final = 3
 _BY_CLAIM: Final = 127
@@ -96,7 +98,14 @@ class Asked:
             held |= self._whose(about.dispatches, limit, colleague) << _DISPATCH
         if about.watches and self._whose(about.watches, limit, None) & _MEMBER:
             held |= _WATCH
+        if needed & _CASE_OF_OTHERS and self._is_any(about.cases, limit):
+            held |= _CASE_OF_OTHERS
+        if needed & _DISPATCH_OF_OTHERS and self._is_any(about.dispatches, limit):
+            held |= _DISPATCH_OF_OTHERS
         return held
+
+    def _is_any(self, claims: tuple[Claim, ...], limit: int) -> bool:
+        return any(claim.from_ms <= limit and self.ts < claim.to_ms for claim in claims)
 
     def claim(self, needed: int) -> int:
         """The bits of what the case says that the lookup was made for, whether or not it names the subject."""
@@ -277,8 +286,8 @@ def explain_later(
     """What explains a lookup made at ``ts`` when paperwork that began up to ``until`` counts too.
 
     As in the field ``explanation``: ``["none"]`` when nothing does. Only cases and dispatches that began within the
-    explanation's own span after the lookup count. What depends on the lookup's other fields (``when``, a colleague's
-    request) does not, as they are not known here. Empty when the actor is unknown.
+    explanation's own span after the lookup count. What depends on the lookup's own fields (``when`` about a purpose, a colleague's
+    request) does not, as they are not known here; the actor's are. Empty when the actor is unknown.
     """
     actor = reference.actors.get(actor_id)
     if actor is None:
@@ -286,6 +295,7 @@ def explain_later(
     about = reference.about(subject_id)
     shifts = reference.shifts.get(actor_id)
     lookup = {
+        **actor.fields,
         "ts": ts,
         "actor.id": actor_id,
         "actor.unit": actor.unit,

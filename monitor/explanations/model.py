@@ -25,6 +25,8 @@ FACTS: Final[dict[tuple[str, str, str], int]] = {
     ("case", "unit", "claimed"): 8192,
     ("case", "requester", "claimed"): 16384,
     ("case", "others", "claimed"): 32768,
+    ("case", "others", "listed"): 65536,
+    ("dispatch", "others", "listed"): 131072,
 }
 #: What an explanation may be: borne out by a record, or only a claim that fits whose work it is.
 RECORD: Final = "record"
