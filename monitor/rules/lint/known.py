@@ -10,7 +10,7 @@ from monitor import event_schema, events
 
 #: Fields of which a lookup has several values at once.
 LISTS: Final = frozenset({"query.fields", "explanation", "actor.areas", "subject.tags"})
-NUMBERS: Final = frozenset({"results", "hour", "weekday", "ts"})
+NUMBERS: Final = frozenset({"results", "hour", "weekday", "ts", "off_shift_hours"})
 #: Fields that every lookup has.
 REQUIRED: Final = frozenset({"id", "time", "ts", "hour", "weekday", "system", "action", "actor.id"})
 #: Fields whose values name a person or thing of the real world.
