@@ -98,7 +98,9 @@ class Acts:
         explained = NONE not in lookup.get("explanation", (NONE,))
         strength = float(lookup.get("explanation.strength", 1.0)) if explained else 0.0
         near = [name for name in (about.owner, about.address) if name is not None]
-        return Act(lookup["id"], lookup["ts"], lookup["ts"], terminal, [subject], near, strength, reached, _kind_of(lookup))
+        return Act(
+            lookup["id"], lookup["ts"], lookup["ts"], terminal, [subject], near, strength, reached, _kind_of(lookup)
+        )
 
     def _forget(self, reached: int) -> None:
         """Acts that nothing can join any more, not even late."""

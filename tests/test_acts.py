@@ -216,7 +216,9 @@ def test_what_is_plausible_of_the_first_is_so_of_all() -> None:
     def told(first_kind: str, **fields: Any) -> Any:
         kept = Acts()
         first = lookup(subject__id="AA-01", client__terminal="t")
-        kept.fold(first | {"explanation": ["none"], "explanation.strength": 0.0, "explanation.kind": first_kind}, KNOWN, TS)
+        kept.fold(
+            first | {"explanation": ["none"], "explanation.strength": 0.0, "explanation.kind": first_kind}, KNOWN, TS
+        )
         kept = Acts.load(kept.save())
         second = lookup(id="x-2", subject__id="p-1", client__terminal="t")
         second |= {"explanation": ["none"], "explanation.strength": 0.0, "explanation.kind": "none", **fields}

@@ -122,9 +122,27 @@ GOOD = {
         ({"explanation": "explanation: {record: case, when: code}"}, 4, 29, "when is not a mapping", ""),
         ({"explanation": "explanation: {record: case, when: {code: []}}"}, 4, 36, "when code has no value", "list"),
         ({"explanation": "explanation: {record: case, when: {code: {a: 1}}}"}, 4, 36, "when code has no value", "list"),
-        ({"explanation": "explanation: {record: case, kind: likely}"}, 4, 29, "kind likely is none", "record, plausible"),
-        ({"explanation": "explanation: {record: case, kind: [record, plausible]}"}, 4, 29, "kind has more than", "one or"),
-        ({"explanation": "explanation: {record: case, subject: claimed}"}, 4, 29, "only claimed is no", "kind: plausible"),
+        (
+            {"explanation": "explanation: {record: case, kind: likely}"},
+            4,
+            29,
+            "kind likely is none",
+            "record, plausible",
+        ),
+        (
+            {"explanation": "explanation: {record: case, kind: [record, plausible]}"},
+            4,
+            29,
+            "kind has more than",
+            "one or",
+        ),
+        (
+            {"explanation": "explanation: {record: case, subject: claimed}"},
+            4,
+            29,
+            "only claimed is no",
+            "kind: plausible",
+        ),
         ({"explanation": "explanation: {record: shift, subject: any, kind: plausible}"}, 4, 44, "needs a when", "code"),
         (
             {"explanation": "explanation: {record: case, kind: plausible, when: {a: 1}, strength: 0.3}"},
@@ -402,7 +420,9 @@ def test_a_plausible_one_is_named_and_explains_nothing() -> None:
     assert explained(SHIFT, using=STATED, purpose__code="phone") == (["none", "some"], 0)
     assert kind_of(SHIFT, using=STATED, purpose__code="other") == (["none"], "none"), "the claim does not fit"
     assert kind_of(using=STATED, purpose__code="phone") == (["none"], "none"), "nobody knows of a shift"
-    assert kind_of(SHIFT, using=STATED, purpose__code=None) == (["none", "some"], "plausible"), "null: nothing was claimed"
+    assert kind_of(SHIFT, using=STATED, purpose__code=None) == (["none", "some"], "plausible"), (
+        "null: nothing was claimed"
+    )
 
 
 def test_what_a_record_explains_is_not_asked_whether_it_is_plausible() -> None:
@@ -431,7 +451,9 @@ def test_what_a_record_explains_is_not_asked_whether_it_is_plausible() -> None:
 def test_a_claimed_case_that_runs_makes_plausible_whoever_is_in_its_file(
     actor: str, case: dict[str, Any], fields: dict[str, Any], holds: bool
 ) -> None:
-    using = Explanations([one(f"record: case, actor: {actor}, subject: claimed, kind: plausible, when: {{system: '*'}}")])
+    using = Explanations(
+        [one(f"record: case, actor: {actor}, subject: claimed, kind: plausible, when: {{system: '*'}}")]
+    )
     record = {**CASE, "subjects": ["somebody-else"], **case}
     found = kind_of(record, using=using, **{"purpose__case": "c-1", **fields})
     assert found == ((["none", "some"], "plausible") if holds else (["none"], "none"))

@@ -32,10 +32,10 @@ MAX_DISTANCE: Final = 3
 RESERVED: Final = ("none", "same-act")
 _KEYS: Final = ("title", "name", "description", "explanation", "references")
 _FIELDS: Final = ("record", "actor", "subject", "distance", "when", "strength", "within", "kind")
-_RECORDS: Final = ("case", "dispatch", "watch", "shift")
-_ACTORS: Final = ("member", "unit", "requester", "others")
-_SUBJECTS: Final = ("listed", "area", "any", "claimed")
-_KINDS: Final = (RECORD, PLAUSIBLE)
+RECORDS: Final = ("case", "dispatch", "watch", "shift")
+ACTORS: Final = ("member", "unit", "requester", "others")
+SUBJECTS: Final = ("listed", "area", "any", "claimed")
+KINDS: Final = (RECORD, PLAUSIBLE)
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SPAN: Final = re.compile(r"(\d{1,6})([smhdw])")
 _SPAN_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -68,8 +68,8 @@ def parse_explanation(document: Document) -> Explanation:
         name=name,
         title=data["title"],
         description=" ".join(data["description"].split()),
-        records=_words(body, "record", _RECORDS, None),
-        actors=_words(body, "actor", _ACTORS, ("member",)),
+        records=_words(body, "record", RECORDS, None),
+        actors=_words(body, "actor", ACTORS, ("member",)),
         subject=_subject(body),
         distance=_distance(body),
         when=_when(body),
@@ -121,7 +121,7 @@ def _words(
 
 
 def _subject(body: dict[str, Any]) -> str:
-    words = _words(body, "subject", _SUBJECTS, ("listed",))
+    words = _words(body, "subject", SUBJECTS, ("listed",))
     if len(words) > 1:
         raise Wrong("subject has more than one word", "write one explanation for each", ("explanation", "subject"))
     return words[0]
@@ -144,7 +144,7 @@ def _strength(body: dict[str, Any]) -> float:
 
 
 def _kind(body: dict[str, Any]) -> str:
-    words = _words(body, "kind", _KINDS, (RECORD,))
+    words = _words(body, "kind", KINDS, (RECORD,))
     if len(words) > 1:
         raise Wrong("kind has more than one word", "it is one or the other", ("explanation", "kind"))
     return words[0]

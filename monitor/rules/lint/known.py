@@ -26,6 +26,16 @@ EXPLANATIONS: Final = (
     "area-task",
     "shift-area",
     "colleague-request",
+    "call-out",
+    "analysis",
+    "call-taking",
+    "counter-work",
+    "lead",
+    "request",
+    "round",
+    "service-ticket",
+    "traffic-stop",
+    "same-act",
 )
 _YES_NO: Final = (True, False)
 #: All values of fields that have only these.
