@@ -28,6 +28,8 @@ _CLAIMED: Final = 12
 _OF_OTHERS, _ANY_CLAIM = 32768, 61440
 #: A case or a dispatch names the subject, whoever works on it.
 _CASE_OF_OTHERS, _DISPATCH_OF_OTHERS = 65536, 131072
+#: Among the bits of claims: there is one, whosesoever.
+_ANYBODY: Final = 8
 #: From the bits of a case to those of a dispatch.
 _DISPATCH: Final = 3
 _BY_CLAIM: Final = 127
@@ -93,19 +95,16 @@ class Asked:
     def claimed(self, about: About, limit: int, needed: int) -> int:
         """The bits of what cases, dispatches and watches say about one subject."""
         colleague = self._requester(limit) if needed & 36 else None
-        held = self._whose(about.cases, limit, colleague) if about.cases else 0
+        held = 0
+        if about.cases:
+            found = self._whose(about.cases, limit, colleague)
+            held = found & 7 | (_CASE_OF_OTHERS & needed if found else 0)
         if about.dispatches:
-            held |= self._whose(about.dispatches, limit, colleague) << _DISPATCH
+            found = self._whose(about.dispatches, limit, colleague)
+            held |= (found & 7) << _DISPATCH | (_DISPATCH_OF_OTHERS & needed if found else 0)
         if about.watches and self._whose(about.watches, limit, None) & _MEMBER:
             held |= _WATCH
-        if needed & _CASE_OF_OTHERS and self._is_any(about.cases, limit):
-            held |= _CASE_OF_OTHERS
-        if needed & _DISPATCH_OF_OTHERS and self._is_any(about.dispatches, limit):
-            held |= _DISPATCH_OF_OTHERS
         return held
-
-    def _is_any(self, claims: tuple[Claim, ...], limit: int) -> bool:
-        return any(claim.from_ms <= limit and self.ts < claim.to_ms for claim in claims)
 
     def claim(self, needed: int) -> int:
         """The bits of what the case says that the lookup was made for, whether or not it names the subject."""
@@ -117,8 +116,7 @@ class Asked:
             return 0
         colleague = self._requester_on(case.actors)
         claim = Claim(name, case.from_ms, case.to_ms, case.unit, case.actors)
-        held = self._whose((claim,), self.ts, colleague) << _CLAIMED
-        return held or _OF_OTHERS
+        return (self._whose((claim,), self.ts, colleague) & 7) << _CLAIMED or _OF_OTHERS
 
     def _requester_on(self, actors: tuple[str, ...]) -> str | None:
         other = self.lookup.get("purpose.for")
@@ -128,6 +126,7 @@ class Asked:
         held, ts, actor, unit = 0, self.ts, self.actor_id, self.unit
         for claim in claims:
             if claim.from_ms <= limit and ts < claim.to_ms:
+                held |= _ANYBODY
                 if actor in claim.actors:
                     held |= _MEMBER
                 elif unit is not None and claim.unit == unit:
