@@ -31,6 +31,21 @@ BUILT_IN: Final = (
         strength=0.7,
     ),
     Explanation(
+        name="beat",
+        title="On the beat",
+        description="Somebody in uniform, on shift in their own area, says that they are on patrol or at a call. Standing tasks are "
+        "not entered everywhere.",
+        records=("shift",),
+        actors=("member",),
+        subject="area",
+        when=(
+            ("actor.role", frozenset({"officer"})),
+            ("purpose.case", frozenset({MISSING})),
+            ("purpose.code", frozenset({"dispatch", "patrol"})),
+        ),
+        kind=PLAUSIBLE,
+    ),
+    Explanation(
         name="call-out",
         title="Others were sent there by the control room",
         description="Somebody in the control room looks up a subject to whom others are sent at that time, or within the "

@@ -28,6 +28,7 @@ EXPLANATIONS: Final = (
     "colleague-request",
     "call-out",
     "analysis",
+    "beat",
     "call-taking",
     "counter-work",
     "lead",
