@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.enrich import status_of
-from monitor.explanations import NONE, join, with_none
+from monitor.explanations import ENOUGH, NONE, PLAUSIBLE, RECORD, join, with_none
 from monitor.known import About
 from monitor.reference import Reference
 
@@ -37,7 +37,8 @@ class BadActs(Exception):
 
 class Act(msgspec.Struct, array_like=True):
     """The running act of an actor. ``near`` are owners and addresses of its subjects, ``strength`` is that of the first's
-    explanation, 0 when it had none, ``seen`` the newest event time of the source when it was last added to."""
+    explanation, 0 when it had none, ``seen`` the newest event time of the source when it was last added to. ``kind`` is the
+    first's ``explanation.kind``; acts saved by the version before have none, and last a minute."""
 
     root: str
     first: int
@@ -47,6 +48,7 @@ class Act(msgspec.Struct, array_like=True):
     near: list[str]
     strength: float
     seen: int
+    kind: str = NONE
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -80,7 +82,7 @@ class Acts:
             _join(act, subject, about, lookup["ts"], reached)
             if lookup["id"] != act.root:
                 lookup["act.id"], lookup["act.folded"] = act.root, True
-                _inherit(lookup, act.strength)
+                _inherit(lookup, act)
         elif act is None or lookup["ts"] >= act.last:
             act = self._begin(lookup, terminal, subject, about, reached)
         else:  # late, and no part of what runs now
@@ -96,7 +98,9 @@ class Acts:
         explained = NONE not in lookup.get("explanation", (NONE,))
         strength = float(lookup.get("explanation.strength", 1.0)) if explained else 0.0
         near = [name for name in (about.owner, about.address) if name is not None]
-        return Act(lookup["id"], lookup["ts"], lookup["ts"], terminal, [subject], near, strength, reached)
+        return Act(
+            lookup["id"], lookup["ts"], lookup["ts"], terminal, [subject], near, strength, reached, _kind_of(lookup)
+        )
 
     def _forget(self, reached: int) -> None:
         """Acts that nothing can join any more, not even late."""
@@ -149,14 +153,25 @@ def _join(act: Act, subject: str, about: About, ts: int, reached: int) -> None:
         act.near += [name for name in (about.owner, about.address) if name is not None and name not in act.near]
 
 
-def _inherit(lookup: dict[str, Any], strength: float) -> None:
-    """Explain a folded query by what explained the first of its act; never one of what nobody may know or look up."""
+def _kind_of(lookup: dict[str, Any]) -> str:
+    return str(lookup.get("explanation.kind", NONE))
+
+
+def _inherit(lookup: dict[str, Any], act: Act) -> None:
+    """Explain a folded query by what explained the first of its act; never one of what nobody may know or look up.
+
+    What was merely plausible of the first is so of all.
+    """
     own = lookup.get("explanation")
-    if own is None or NONE not in own or not strength:
+    if own is None or NONE not in own or not (act.strength or act.kind == PLAUSIBLE):
         return
     if lookup.get("subject.watched") or "honeytoken" in (lookup.get("subject.tags") or ()):
         return
-    total = join(lookup.get("explanation.strength", 0.0), strength)
+    if not act.strength:
+        lookup["explanation.kind"] = act.kind
+        return
+    total = join(lookup.get("explanation.strength", 0.0), act.strength)
     names = sorted({SAME_ACT, *own} - {NONE})
     lookup["explanation"], lookup["explanation.strength"] = with_none(names, total), round(total, 3)
+    lookup["explanation.kind"] = RECORD if total >= ENOUGH else _kind_of(lookup)
     lookup["purpose.status"] = status_of(lookup)

@@ -15,6 +15,7 @@ from monitor.reference import NOTHING, Reference
 _DEFAULT: Final = Explanations.default()
 #: Up to how many house numbers away somebody is a neighbour.
 NEAR: Final = 6
+_HOUR_MS: Final = 3_600_000
 
 
 def enrich(lookup: dict[str, Any], reference: Reference, explanations: Explanations = _DEFAULT) -> dict[str, Any]:
@@ -50,7 +51,10 @@ def _add_actor(lookup: dict[str, Any], actor: Staff, reference: Reference, ts: i
         lookup["actor.on_leave"] = any(start <= ts < end for start, end in actor.leave)
     shifts = reference.shifts.get(actor.id)
     if shifts is not None:
-        lookup["on_shift"] = shifts.holds(ts)
+        lookup["on_shift"] = is_on = shifts.holds(ts)
+        away = None if is_on else shifts.away(ts)
+        if away is not None:
+            lookup["off_shift_hours"] = away // _HOUR_MS
 
 
 def _add_subject(lookup: dict[str, Any], about: About) -> None:
@@ -128,7 +132,7 @@ def _add_explanation(
     asked = Asked(lookup, about, reference)
     found = explanations.explain(asked) if actor is not None else None
     if found is not None:
-        lookup["explanation"], lookup["explanation.strength"] = found
+        lookup["explanation"], lookup["explanation.strength"], lookup["explanation.kind"] = found
     flaws = flaws_of(case, asked, explanations.reach) if case_id is not None and reference.has_cases else None
     if flaws:
         lookup["purpose.flaws"] = flaws

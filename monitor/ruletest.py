@@ -20,7 +20,7 @@ from monitor import events
 from monitor.alerts import Alert
 from monitor.documents import Document, KeyPath, RuleProblem, Wrong, expect, nearest, parse_text
 from monitor.enrich import enrich
-from monitor.explanations import Explanations
+from monitor.explanations import NONE, RECORD, Explanations
 from monitor.reference import BadRecord, Reference, decode
 from monitor.replay import Counting
 from monitor.rules import Correlation, Rule, RuleSet
@@ -254,8 +254,17 @@ def lookup_of(
         lookup = enrich(decoded, reference, explanations or Explanations.default())
     except (events.BadEvent, events.Notice, TypeError) as error:
         raise Wrong(f"not a lookup: {getattr(error, 'detail', error)}", "see `monitor schema event`", at) from None
+    if "explanation" in ours and "explanation.kind" not in ours:
+        ours["explanation.kind"] = _kind_of(ours["explanation"])
     lookup.update(ours)
     return {name: value for name, value in lookup.items() if name not in ours or value is not None}
+
+
+def _kind_of(explanation: Any) -> str | None:
+    """What an explanation that a test gives amounts to, unless the test says so itself: nothing is taken for plausible."""
+    if explanation is None:
+        return None
+    return NONE if NONE in (explanation if isinstance(explanation, list) else [explanation]) else RECORD
 
 
 def _spread(fields: Mapping[str, Any], prefix: str, into: dict[str, Any], at: KeyPath) -> None:

@@ -61,3 +61,10 @@ class Spans:
     def begins(self, after: int, until: int) -> bool:
         """Whether any stretch begins after ``after`` and not after ``until``."""
         return bisect_right(self._starts, after) < bisect_right(self._starts, until)
+
+    def away(self, ts: int) -> int | None:
+        """How long it is at ``ts`` to the nearest stretch, before or after, in milliseconds; 0 inside one, ``None`` without any."""
+        begun = bisect_right(self._starts, ts)
+        since = max(0, ts - self._reach[begun - 1]) if begun else None
+        until = self._starts[begun] - ts if begun < len(self._starts) else None
+        return min((each for each in (since, until) if each is not None), default=None)

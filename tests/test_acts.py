@@ -212,6 +212,35 @@ def test_a_weak_explanation_of_its_own_is_joined() -> None:
     assert "explanation" not in unknown
 
 
+def test_what_is_plausible_of_the_first_is_so_of_all() -> None:
+    def told(first_kind: str, **fields: Any) -> Any:
+        kept = Acts()
+        first = lookup(subject__id="AA-01", client__terminal="t")
+        kept.fold(
+            first | {"explanation": ["none"], "explanation.strength": 0.0, "explanation.kind": first_kind}, KNOWN, TS
+        )
+        kept = Acts.load(kept.save())
+        second = lookup(id="x-2", subject__id="p-1", client__terminal="t")
+        second |= {"explanation": ["none"], "explanation.strength": 0.0, "explanation.kind": "none", **fields}
+        return kept.fold(second, KNOWN, TS)["explanation.kind"]
+
+    assert told("plausible") == "plausible"
+    assert told("none") == "none"
+    assert told("plausible", **{"subject.watched": True}) == "none", "not of what nobody may know"
+
+
+def test_acts_of_the_version_before_are_read() -> None:
+    kept = Acts()
+    first = lookup(subject__id="AA-01", client__terminal="t")
+    kept.fold(first | {"explanation": ["own-case"], "explanation.strength": 0.9}, KNOWN, TS)
+    version, acts = msgspec.msgpack.decode(kept.save())
+    old = msgspec.msgpack.encode([version, {actor: act[:8] for actor, act in acts.items()}])
+    second = lookup(id="x-2", subject__id="p-1", client__terminal="t")
+    second |= {"explanation": ["none"], "explanation.strength": 0.0, "explanation.kind": "none"}
+    found = Acts.load(old).fold(second, KNOWN, TS)
+    assert (found["explanation"], found["explanation.kind"]) == (["same-act"], "record")
+
+
 def test_a_late_lookup_joins_only_an_act_it_lies_in() -> None:
     tell = Story()
     tell("AA-01", 0)

@@ -330,3 +330,16 @@ def test_a_null_is_as_good_as_missing(name: str, known: bool) -> None:
         features = [observe(FeatureState(), found) for found in (null, missing)]
         assert features[0] == features[1]
         assert from_model(null, 0.5, []) == from_model(missing, 0.5, [])
+
+
+@pytest.mark.parametrize(("end", "hours"), [("08:15:00", 0), ("05:16:00", 2), ("05:15:00", 3)])
+def test_off_shift_is_told_in_whole_hours_from_the_nearest_shift(end: str, hours: int) -> None:
+    day = lookup()["time"][:10]
+    shift = {"record": "shift", "id": "s-1", "actor": "o-1", "from": f"{day}T00:00:00Z", "to": f"{day}T{end}Z"}
+    at = {"time": f"{day}T09:15:02.113+01:00"}
+    found = enriched(reference(ACTOR, shift), **at)
+    assert (found["on_shift"], found["off_shift_hours"]) == (False, hours)
+    open_end = enriched(reference(ACTOR, {**shift, "to": f"{day}T23:00:00Z"}), **at)
+    assert open_end["on_shift"]
+    assert "off_shift_hours" not in open_end
+    assert "off_shift_hours" not in enriched(reference(ACTOR), **at)

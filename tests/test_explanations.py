@@ -122,6 +122,42 @@ GOOD = {
         ({"explanation": "explanation: {record: case, when: code}"}, 4, 29, "when is not a mapping", ""),
         ({"explanation": "explanation: {record: case, when: {code: []}}"}, 4, 36, "when code has no value", "list"),
         ({"explanation": "explanation: {record: case, when: {code: {a: 1}}}"}, 4, 36, "when code has no value", "list"),
+        (
+            {"explanation": "explanation: {record: case, kind: likely}"},
+            4,
+            29,
+            "kind likely is none",
+            "record, plausible",
+        ),
+        (
+            {"explanation": "explanation: {record: case, kind: [record, plausible]}"},
+            4,
+            29,
+            "kind has more than",
+            "one or",
+        ),
+        (
+            {"explanation": "explanation: {record: case, subject: claimed}"},
+            4,
+            29,
+            "only claimed is no",
+            "kind: plausible",
+        ),
+        ({"explanation": "explanation: {record: shift, subject: any, kind: plausible}"}, 4, 44, "needs a when", "code"),
+        (
+            {"explanation": "explanation: {record: case, kind: plausible, when: {a: 1}, strength: 0.3}"},
+            4,
+            60,
+            "strength has no meaning",
+            "explains nothing",
+        ),
+        (
+            {"explanation": "explanation: {record: case, kind: plausible, when: {a: 1}, within: 1h}"},
+            4,
+            60,
+            "within has no meaning",
+            "explains nothing",
+        ),
     ],
 )
 def test_what_is_wrong_is_placed_and_explained(
@@ -150,7 +186,8 @@ def test_two_of_the_same_name_are_refused_with_the_place_of_the_first() -> None:
 
 def test_every_fact_can_be_asked_for() -> None:
     for record, actor, subject in FACTS:
-        assert one(f"record: {record}, actor: {actor}, subject: {subject}").facts == FACTS[record, actor, subject]
+        more = ", kind: plausible, when: {purpose.code: x}" if subject == "claimed" else ""
+        assert one(f"record: {record}, actor: {actor}, subject: {subject}{more}").facts == FACTS[record, actor, subject]
     assert sum(FACTS.values()) == (1 << len(FACTS)) - 1, "each has a bit of its own"
 
 
@@ -367,3 +404,76 @@ def test_strengths_join_to_at_least_the_strongest_and_at_most_one(strengths: lis
 def test_wrong_is_what_a_single_document_raises() -> None:
     with pytest.raises(Wrong, match="record is missing"):
         one("actor: member")
+
+
+def kind_of(*records: dict[str, Any], using: Explanations | None = None, **fields: Any) -> tuple[list[str], str]:
+    known = reference(ACTOR, MATE, STRANGER, SUBJECT, *records)
+    found = enrich(lookup(**{"subject__id": "p-1", **fields}), known, using or Explanations.default())
+    return found["explanation"], found["explanation.kind"]
+
+
+STATED = Explanations([one("record: shift, subject: any, kind: plausible, when: {purpose.code: [phone, null]}")])
+
+
+def test_a_plausible_one_is_named_and_explains_nothing() -> None:
+    assert kind_of(SHIFT, using=STATED, purpose__code="phone") == (["none", "some"], "plausible")
+    assert explained(SHIFT, using=STATED, purpose__code="phone") == (["none", "some"], 0)
+    assert kind_of(SHIFT, using=STATED, purpose__code="other") == (["none"], "none"), "the claim does not fit"
+    assert kind_of(using=STATED, purpose__code="phone") == (["none"], "none"), "nobody knows of a shift"
+    assert kind_of(SHIFT, using=STATED, purpose__code=None) == (["none", "some"], "plausible"), (
+        "null: nothing was claimed"
+    )
+
+
+def test_what_a_record_explains_is_not_asked_whether_it_is_plausible() -> None:
+    both = Explanations([*STATED.all, one("record: case", name="own")])
+    own = {**CASE, "actors": ["o-1"]}
+    assert kind_of(SHIFT, own, using=both, purpose__code="phone") == (["own"], "record")
+    weak = Explanations([*STATED.all, one("record: case, strength: 0.4", name="own")])
+    assert kind_of(SHIFT, own, using=weak, purpose__code="phone") == (["none", "own", "some"], "plausible")
+
+
+@pytest.mark.parametrize(
+    ("actor", "case", "fields", "holds"),
+    [
+        ("member", {"actors": ["o-1"]}, {}, True),
+        ("member", {"actors": ["o-2"], "unit": "north"}, {}, False),
+        ("unit", {"actors": ["o-2"], "unit": "north"}, {}, True),
+        ("unit", {"actors": ["o-3"], "unit": "south"}, {}, False),
+        ("requester", {"actors": ["o-3"], "unit": "south"}, {"purpose__for": "o-3"}, True),
+        ("requester", {"actors": ["o-3"], "unit": "south"}, {"purpose__for": "o-2"}, False),
+        ("requester", {"actors": ["o-1"], "unit": "south"}, {"purpose__for": "o-1"}, False),
+        ("others", {"actors": ["o-3"], "unit": "south"}, {}, True),
+        ("others", {"actors": ["o-3"], "closed": BEFORE}, {}, False),
+        ("others", {"actors": ["o-3"]}, {"purpose__case": "c-7"}, False),
+    ],
+)
+def test_a_claimed_case_that_runs_makes_plausible_whoever_is_in_its_file(
+    actor: str, case: dict[str, Any], fields: dict[str, Any], holds: bool
+) -> None:
+    using = Explanations(
+        [one(f"record: case, actor: {actor}, subject: claimed, kind: plausible, when: {{system: '*'}}")]
+    )
+    record = {**CASE, "subjects": ["somebody-else"], **case}
+    found = kind_of(record, using=using, **{"purpose__case": "c-1", **fields})
+    assert found == ((["none", "some"], "plausible") if holds else (["none"], "none"))
+
+
+def test_a_record_of_others_can_be_asked_for() -> None:
+    using = Explanations([one("record: dispatch, actor: others, within: 1h")])
+    assert explained({**DISPATCH, "actors": ["o-3"]}, using=using) == (["some"], 1.0)
+    assert explained({**DISPATCH, "subjects": ["p-2"], "actors": ["o-3"]}, using=using) == (["none"], 0)
+
+
+def test_the_actors_own_fields_are_known_later_too() -> None:
+    using = Explanations([one("record: dispatch, actor: others, within: 1h, when: {actor.peer_group: calls}")])
+    sent = {**DISPATCH, "actors": ["o-3"], "from": at(0.5)}
+    for group, names in (("calls", ["some"]), ("street", ["none"])):
+        known = reference({**ACTOR, "peer_group": group}, SUBJECT, sent)
+        assert explain_later(known, using, "o-1", "p-1", TS, TS + 3_600_000) == names
+
+
+def test_one_that_is_plausible_never_explains_later() -> None:
+    known = reference(ACTOR, SUBJECT, SHIFT)
+    using = Explanations([one("record: shift, subject: any, kind: plausible, when: {purpose.code: null}")])
+    assert explain_later(known, using, "o-1", "p-1", TS, TS + 3_600_000) == ["none"]

@@ -23,6 +23,8 @@ def test_as_a_plain_list(stretches: list[tuple[int, int, bool]], ts: int, until:
             spans.remove(*gone)
     assert len(spans) == len(plain)
     assert spans.holds(ts) == any(start <= ts < end for start, end in plain)
+    apart = [max(0, ts - end) if start <= ts else start - ts for start, end in plain]
+    assert spans.away(ts) == min(apart, default=None)
     assert spans.begins(ts, until) == any(ts < start <= until for start, _ in plain)
     again = Spans()
     for start, end in reversed(plain):

@@ -7,12 +7,14 @@ itself: together, explanations of strengths s explain with 1 - ∏(1 - s), and f
 """
 
 from monitor.explanations.ask import ENOUGH, NONE, Asked, Explanations, Neighbours, explain_later, join, with_none
-from monitor.explanations.model import Explanation
+from monitor.explanations.model import PLAUSIBLE, RECORD, Explanation
 from monitor.explanations.parse import is_explanation, parse_explanation, parse_explanations
 
 __all__ = [
     "ENOUGH",
     "NONE",
+    "PLAUSIBLE",
+    "RECORD",
     "Asked",
     "Explanation",
     "Explanations",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from monitor.explanations.builtin import BUILT_IN
-from monitor.explanations.model import Explanation
+from monitor.explanations.model import PLAUSIBLE, RECORD, Explanation
 from monitor.known import About, Claim
 from monitor.reference import Reference
 
@@ -23,6 +23,13 @@ MAX_REACHED: Final = 100
 
 _MEMBER, _UNIT, _REQUESTER, _WATCH = 1, 2, 4, 64
 _TASK, _UNIT_TASK, _SHIFT_AREA, _SHIFT, _ANY_CASE = 128, 256, 512, 1024, 2048
+#: From the bits of a case about the subject to those of the case that was claimed, whoever is in its file.
+_CLAIMED: Final = 12
+_OF_OTHERS, _ANY_CLAIM = 32768, 61440
+#: A case or a dispatch names the subject, whoever works on it.
+_CASE_OF_OTHERS, _DISPATCH_OF_OTHERS = 65536, 131072
+#: Among the bits of claims: there is one, whosesoever.
+_ANYBODY: Final = 8
 #: From the bits of a case to those of a dispatch.
 _DISPATCH: Final = 3
 _BY_CLAIM: Final = 127
@@ -88,17 +95,38 @@ class Asked:
     def claimed(self, about: About, limit: int, needed: int) -> int:
         """The bits of what cases, dispatches and watches say about one subject."""
         colleague = self._requester(limit) if needed & 36 else None
-        held = self._whose(about.cases, limit, colleague) if about.cases else 0
+        held = 0
+        if about.cases:
+            found = self._whose(about.cases, limit, colleague)
+            held = found & 7 | (_CASE_OF_OTHERS & needed if found else 0)
         if about.dispatches:
-            held |= self._whose(about.dispatches, limit, colleague) << _DISPATCH
+            found = self._whose(about.dispatches, limit, colleague)
+            held |= (found & 7) << _DISPATCH | (_DISPATCH_OF_OTHERS & needed if found else 0)
         if about.watches and self._whose(about.watches, limit, None) & _MEMBER:
             held |= _WATCH
         return held
+
+    def claim(self, needed: int) -> int:
+        """The bits of what the case says that the lookup was made for, whether or not it names the subject."""
+        name = self.lookup.get("purpose.case")
+        if not needed & _ANY_CLAIM or name is None:
+            return 0
+        case = self.reference.case(name)
+        if case is None or not case.holds(self.ts):
+            return 0
+        colleague = self._requester_on(case.actors)
+        claim = Claim(name, case.from_ms, case.to_ms, case.unit, case.actors)
+        return (self._whose((claim,), self.ts, colleague) & 7) << _CLAIMED or _OF_OTHERS
+
+    def _requester_on(self, actors: tuple[str, ...]) -> str | None:
+        other = self.lookup.get("purpose.for")
+        return other if other in actors and other != self.actor_id else None
 
     def _whose(self, claims: tuple[Claim, ...], limit: int, colleague: str | None) -> int:
         held, ts, actor, unit = 0, self.ts, self.actor_id, self.unit
         for claim in claims:
             if claim.from_ms <= limit and ts < claim.to_ms:
+                held |= _ANYBODY
                 if actor in claim.actors:
                     held |= _MEMBER
                 elif unit is not None and claim.unit == unit:
@@ -158,10 +186,16 @@ class Explanations:
         names = [one.name for one in self.all]
         if len(set(names)) < len(names):
             raise ValueError("two explanations have the same name")
-        self._near = [(one, one.facts) for one in self.all if not one.distance]
-        self._far = [(one, one.facts) for one in self.all if one.distance]
+        explaining = [one for one in self.all if one.kind == RECORD]
+        self._near = [(one, one.facts) for one in explaining if not one.distance]
+        self._far = [(one, one.facts) for one in explaining if one.distance]
+        #: Those that explain nothing, and only say that a claim is what such people do.
+        self._plausible = [(one, one.facts) for one in self.all if one.kind == PLAUSIBLE]
+        self._needed = self._needed_by_claims = 0
+        for _, wanted in self._plausible:
+            self._needed_by_claims |= wanted
+        self._needed |= self._needed_by_claims
         self._known: dict[int, tuple[list[Explanation], tuple[list[str], float] | None]] = {}
-        self._needed = 0
         for _, wanted in self._near:
             self._needed |= wanted
         #: How many links away a subject may be from those a case names and still belong to it.
@@ -200,15 +234,26 @@ class Explanations:
             return answer[0].copy(), answer[1]
         return _joined(one for one in these if not one.when or one.applies(asked.lookup))
 
-    def explain(self, asked: Asked) -> tuple[list[str], float] | None:
-        """The names of those that hold and their joined strength; ``none`` is among them when that is not enough.
+    def explain(self, asked: Asked) -> tuple[list[str], float, str] | None:
+        """The names of those that hold, their joined strength, and the kind: ``record``, ``plausible`` or ``none``.
 
-        ``None`` when it cannot be known: a lookup without a subject, that names no case either.
+        ``none`` is among the names when the strength is not enough; only then those that are merely plausible are asked, and
+        named too. ``None`` when it cannot be known: a lookup without a subject, that names no case either.
         """
         names, strength = self.holding(asked)
         if not names and asked.lookup.get("subject.id") is None and asked.lookup.get("purpose.case") is None:
             return None
-        return with_none(names, strength), round(strength, 3)
+        if strength >= ENOUGH:
+            return names, round(strength, 3), RECORD
+        claims = self.plausible(asked)
+        return with_none([*names, *claims], strength), round(strength, 3), PLAUSIBLE if claims else NONE
+
+    def plausible(self, asked: Asked) -> list[str]:
+        """The names of those that make a lookup plausible though they explain nothing."""
+        if not self._plausible:
+            return []
+        held = asked.facts(asked.ts, self._needed) | asked.claim(self._needed_by_claims)
+        return [one.name for one, wanted in self._plausible if held & wanted and one.applies(asked.lookup)]
 
     @staticmethod
     def default() -> Explanations:
@@ -240,8 +285,8 @@ def explain_later(
     """What explains a lookup made at ``ts`` when paperwork that began up to ``until`` counts too.
 
     As in the field ``explanation``: ``["none"]`` when nothing does. Only cases and dispatches that began within the
-    explanation's own span after the lookup count. What depends on the lookup's other fields (``when``, a colleague's
-    request) does not, as they are not known here. Empty when the actor is unknown.
+    explanation's own span after the lookup count. What depends on the lookup's own fields (``when`` about a purpose, a colleague's
+    request) does not, as they are not known here; the actor's are. Empty when the actor is unknown.
     """
     actor = reference.actors.get(actor_id)
     if actor is None:
@@ -249,6 +294,7 @@ def explain_later(
     about = reference.about(subject_id)
     shifts = reference.shifts.get(actor_id)
     lookup = {
+        **actor.fields,
         "ts": ts,
         "actor.id": actor_id,
         "actor.unit": actor.unit,

@@ -21,11 +21,26 @@ FACTS: Final[dict[tuple[str, str, str], int]] = {
     ("shift", "member", "area"): 512,
     ("shift", "member", "any"): 1024,
     ("case", "member", "any"): 2048,
+    ("case", "member", "claimed"): 4096,
+    ("case", "unit", "claimed"): 8192,
+    ("case", "requester", "claimed"): 16384,
+    ("case", "others", "claimed"): 32768,
+    ("case", "others", "listed"): 65536,
+    ("dispatch", "others", "listed"): 131072,
 }
+#: What an explanation may be: borne out by a record, or only a claim that fits whose work it is.
+RECORD: Final = "record"
+PLAUSIBLE: Final = "plausible"
+#: What ``when`` asks a field for that must not be there (``null`` in a document).
+MISSING: Final = ""
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """One way in which a lookup may be explained. ``within_ms`` counts only in :func:`explain_later`."""
+    """One way in which a lookup may be explained. ``within_ms`` counts only in :func:`explain_later`.
+
+    One whose ``kind`` is :data:`PLAUSIBLE` explains nothing: it says that what was claimed is what such people do all day,
+    and leaves no record. Its ``strength`` does not count.
+    """
 
     name: str
     title: str
@@ -37,6 +52,7 @@ class Explanation(msgspec.Struct, frozen=True):
     when: tuple[tuple[str, frozenset[str]], ...] = ()
     strength: float = 1.0
     within_ms: int = 0
+    kind: str = RECORD
 
     @property
     def facts(self) -> int:
@@ -50,7 +66,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 def _is_among(value: Any, wanted: frozenset[str]) -> bool:
     if value is None:
-        return False
+        return MISSING in wanted
     if "*" in wanted:
         return True
     values = value if type(value) is list else (value,)

@@ -8,9 +8,13 @@ explanation:
   actor: member         # member, unit or requester, or a list of them
   subject: listed       # listed, area or any
   distance: 2           # the record names a subject 1 to 2 links away; without it, the subject itself
-  when: {purpose.code: [patrol, traffic-stop]}   # and the lookup's own fields are so; "*" is any value
+  when: {purpose.code: [patrol, traffic-stop]}   # and the lookup's own fields are so; "*" is any value, null none
   strength: 1.0
   within: 24h           # a record that begins so long after the lookup explains it later
+
+With ``kind: plausible`` it explains nothing. It says that what was claimed fits whose work it is, and that such work leaves no
+record: the rules can tell it from what does not even fit. ``when`` is then needed, ``subject: claimed`` asks about the case that
+the lookup names (``actor: others``: it runs, whoever works on it), and there is no strength.
 """
 
 from __future__ import annotations
@@ -21,16 +25,17 @@ from typing import Any, Final
 
 from monitor.documents import Document, KeyPath, RuleProblem, Wrong, expect, nearest
 from monitor.explanations.ask import Explanations
-from monitor.explanations.model import FACTS, Explanation
+from monitor.explanations.model import FACTS, MISSING, PLAUSIBLE, RECORD, Explanation
 
 MAX_DISTANCE: Final = 3
 #: Names that have a meaning of their own.
 RESERVED: Final = ("none", "same-act")
 _KEYS: Final = ("title", "name", "description", "explanation", "references")
-_FIELDS: Final = ("record", "actor", "subject", "distance", "when", "strength", "within")
-_RECORDS: Final = ("case", "dispatch", "watch", "shift")
-_ACTORS: Final = ("member", "unit", "requester")
-_SUBJECTS: Final = ("listed", "area", "any")
+_FIELDS: Final = ("record", "actor", "subject", "distance", "when", "strength", "within", "kind")
+RECORDS: Final = ("case", "dispatch", "watch", "shift")
+ACTORS: Final = ("member", "unit", "requester", "others")
+SUBJECTS: Final = ("listed", "area", "any", "claimed")
+KINDS: Final = (RECORD, PLAUSIBLE)
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SPAN: Final = re.compile(r"(\d{1,6})([smhdw])")
 _SPAN_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -63,15 +68,17 @@ def parse_explanation(document: Document) -> Explanation:
         name=name,
         title=data["title"],
         description=" ".join(data["description"].split()),
-        records=_words(body, "record", _RECORDS, None),
-        actors=_words(body, "actor", _ACTORS, ("member",)),
+        records=_words(body, "record", RECORDS, None),
+        actors=_words(body, "actor", ACTORS, ("member",)),
         subject=_subject(body),
         distance=_distance(body),
         when=_when(body),
         strength=_strength(body),
         within_ms=_within(body),
+        kind=_kind(body),
     )
     _check(found)
+    _check_kind(found, body)
     return found
 
 
@@ -114,7 +121,7 @@ def _words(
 
 
 def _subject(body: dict[str, Any]) -> str:
-    words = _words(body, "subject", _SUBJECTS, ("listed",))
+    words = _words(body, "subject", SUBJECTS, ("listed",))
     if len(words) > 1:
         raise Wrong("subject has more than one word", "write one explanation for each", ("explanation", "subject"))
     return words[0]
@@ -136,6 +143,13 @@ def _strength(body: dict[str, Any]) -> float:
     return float(value)
 
 
+def _kind(body: dict[str, Any]) -> str:
+    words = _words(body, "kind", KINDS, (RECORD,))
+    if len(words) > 1:
+        raise Wrong("kind has more than one word", "it is one or the other", ("explanation", "kind"))
+    return words[0]
+
+
 def _within(body: dict[str, Any]) -> int:
     value = body.get("within")
     found = _SPAN.fullmatch(str(value)) if value is not None else None
@@ -151,10 +165,10 @@ def _when(body: dict[str, Any]) -> tuple[tuple[str, frozenset[str]], ...]:
     conditions = []
     for field, value in asked.items():
         values = value if isinstance(value, list) else [value]
-        if not values or not all(isinstance(one, (str, int, float)) for one in values):
-            hint = 'a value or a list of values; "*" is any value'
+        if not values or not all(one is None or isinstance(one, (str, int, float)) for one in values):
+            hint = 'a value or a list of values; "*" is any value, null none at all'
             raise Wrong(f"when {field} has no value to compare with", hint, ("explanation", "when", field))
-        conditions.append((field, frozenset(str(one).lower() for one in values)))
+        conditions.append((field, frozenset(MISSING if one is None else str(one).lower() for one in values)))
     return tuple(sorted(conditions, key=lambda pair: pair[0]))
 
 
@@ -174,3 +188,19 @@ def _check(found: Explanation) -> None:
         )
     if found.within_ms and not {"case", "dispatch"}.issuperset(found.records):
         raise Wrong("within is for cases and dispatches", "only paperwork follows a lookup", ("explanation", "within"))
+
+
+def _check_kind(found: Explanation, body: dict[str, Any]) -> None:
+    """Refuse what would make a claim explain, or make everything plausible."""
+    if found.kind == RECORD:
+        if found.subject == "claimed":
+            hint = "say kind: plausible; what somebody claims explains nothing until a record names the subject"
+            raise Wrong("a case that was only claimed is no explanation", hint, ("explanation", "subject"))
+        return
+    for key in ("strength", "within", "distance"):
+        if key in body:
+            hint = "what is plausible explains nothing, now or later"
+            raise Wrong(f"{key} has no meaning for what is only plausible", hint, ("explanation", key))
+    if not found.when:
+        hint = "say what must have been claimed, for instance when: {purpose.code: counter-service}"
+        raise Wrong("what is plausible needs a when", hint, ("explanation", "kind"))

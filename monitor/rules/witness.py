@@ -26,6 +26,7 @@ _SHARES: Final = {
     "system": 0.2,
     "outcome": 0.9,
     "explanation": 0.2,
+    "explanation.kind": 0.05,
     "purpose.status": 0.1,
     "purpose.code": 0.05,
     "relation": 0.02,
@@ -49,6 +50,7 @@ _SHARES: Final = {
 _CERTAIN: Final = {
     ("relation", "none"): 0.9,
     ("explanation", "none"): 0.1,
+    ("explanation.kind", "record"): 0.8,
     ("purpose.status", "explained"): 0.8,
     ("in_area", "false"): 0.03,
     ("on_shift", "false"): 0.03,

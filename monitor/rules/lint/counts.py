@@ -24,7 +24,13 @@ _ACTOR: Final = "actor.id"
 _OPTIONAL_BOUNDS: Final = ("temporal", "temporal_ordered")
 _WEEK_MS: Final = 7 * DAY_MS
 _MONTH_MS: Final = 31 * DAY_MS
-_NUMBERS: Final = {"results": (0.0, math.inf), "hour": (0.0, 23.0), "weekday": (0.0, 6.0), "ts": (0.0, math.inf)}
+_NUMBERS: Final = {
+    "results": (0.0, math.inf),
+    "hour": (0.0, 23.0),
+    "weekday": (0.0, 6.0),
+    "ts": (0.0, math.inf),
+    "off_shift_hours": (0.0, math.inf),
+}
 
 
 class Range(NamedTuple):
@@ -271,7 +277,7 @@ def critical_waits(rule: Written, pack: Pack) -> Iterator[Note]:
 
 
 def _looks_at_explanations(rule: Written, pack: Pack, depth: int) -> bool:
-    wanted = {"explanation", "purpose.status"}
+    wanted = {"explanation", "explanation.kind", "purpose.status"}
     if rule.node is not None and wanted & {found.field for found in tree.walk(rule.node)}:
         return True
     return depth < 10 and any(_looks_at_explanations(part, pack, depth + 1) for part in pack.parts(rule))

@@ -10,7 +10,7 @@ from monitor import event_schema, events
 
 #: Fields of which a lookup has several values at once.
 LISTS: Final = frozenset({"query.fields", "explanation", "actor.areas", "subject.tags"})
-NUMBERS: Final = frozenset({"results", "hour", "weekday", "ts"})
+NUMBERS: Final = frozenset({"results", "hour", "weekday", "ts", "off_shift_hours"})
 #: Fields that every lookup has.
 REQUIRED: Final = frozenset({"id", "time", "ts", "hour", "weekday", "system", "action", "actor.id"})
 #: Fields whose values name a person or thing of the real world.
@@ -26,6 +26,17 @@ EXPLANATIONS: Final = (
     "area-task",
     "shift-area",
     "colleague-request",
+    "call-out",
+    "analysis",
+    "beat",
+    "call-taking",
+    "counter-work",
+    "lead",
+    "request",
+    "round",
+    "service-ticket",
+    "traffic-stop",
+    "same-act",
 )
 _YES_NO: Final = (True, False)
 #: All values of fields that have only these.
@@ -35,6 +46,7 @@ CLOSED: Final[Mapping[str, tuple[Any, ...]]] = {
     "purpose.status": ("explained", "claimed", "missing", "false"),
     "subject.kind": ("person", "vehicle", "address", "phone", "company", "case", "object"),
     "explanation": EXPLANATIONS,
+    "explanation.kind": ("record", "plausible", "none"),
     "in_area": _YES_NO,
     "on_shift": _YES_NO,
     "actor.on_leave": _YES_NO,

@@ -158,7 +158,7 @@ def open_regex(rule: Written, pack: Pack) -> Iterator[Note]:
 def keyword(rule: Written, pack: Pack) -> Iterator[Note]:
     """It costs more than a field, and matches where nobody expects it, such as in ids."""
     for item in rule.items:
-        if not item.field:
+        if not item.field and item.values:
             yield Note("a value without a field is looked for in all of a lookup", "name the field", item.values[0][1])
 
 

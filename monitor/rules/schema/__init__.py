@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from monitor.rules.schema.correlation import CORRELATION, SPAN
+from monitor.rules.schema.explained import EXPLANATION
 from monitor.rules.schema.inline import TEST
 from monitor.rules.schema.parts import common, document
 from monitor.rules.schema.selections import DETECTION, FIELD, FILTER, LOGSOURCE, SELECTION
@@ -48,7 +49,7 @@ def _definitions() -> dict[str, Any]:
             "type": "object",
             "title": "What explains a lookup",
             "required": ["explanation"],
-            "properties": {**common(), "explanation": {"description": "What explains a lookup, and when."}},
+            "properties": {**common(), "explanation": EXPLANATION},
         },
     }
 

@@ -159,6 +159,12 @@ CASES: dict[str, list[Case]] = {
         case(tips("name: tip", "¦name: none"), says="name none cannot be used"),
         case(tips("record: case", "¦record: rumour"), says="rumour"),
         case(tips("record: case", "record: case\n  ¦strenght: 1"), says="an explanation has no strenght"),
+        case(tips("record: case", "record: case\n  ¦subject: claimed"), says="only claimed is no explanation"),
+        case(
+            tips("record: case", "record: case\n  ¦kind: plausible"),
+            says="needs a when",
+            good=tips("record: case", "record: case\n  kind: plausible\n  when: {purpose.for: '*'}"),
+        ),
     ],
     "LM023": [
         case(news("name: in-news", "¦name: [in-news]"), says="name is not a text"),
