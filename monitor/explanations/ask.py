@@ -32,7 +32,6 @@ _CASE_OF_OTHERS, _DISPATCH_OF_OTHERS = 65536, 131072
 _ANYBODY: Final = 8
 #: From the bits of a case to those of a dispatch.
 _DISPATCH: Final = 3
-_BY_CLAIM: Final = 127
 
 
 class Neighbours:
