@@ -104,7 +104,7 @@ TEXTS: list[tuple[Any, Callable[[int], dict[str, Any]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("selection", "fields"), TEXTS, ids=lambda part: str(part)[:40])
+@pytest.mark.parametrize(("selection", "fields"), TEXTS, ids=lambda part: "text" if callable(part) else str(part)[:40])
 def test_a_long_value(selection: Any, fields: Callable[[int], dict[str, Any]]) -> None:
     run = asked(selection)
     assert growth(lambda size: run(fields(size))) < BOUND
@@ -157,7 +157,7 @@ LOOKED_AT: list[tuple[dict[str, Any], Callable[[int], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "value"), LOOKED_AT, ids=lambda part: str(part)[:60])
+@pytest.mark.parametrize(("body", "value"), LOOKED_AT, ids=lambda part: "value" if callable(part) else str(part)[:60])
 def test_a_correlation_looks_at_a_long_value(body: dict[str, Any], value: Callable[[int], Any]) -> None:
     ruleset = rules(BASE, correlation(**body))
 
