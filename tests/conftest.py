@@ -9,6 +9,7 @@ import pytest
 _LIVE = Path(__file__).parent / "live"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which looks at the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with a broker run one after the other, since several would starve each other of two cores; they begin first.
 
