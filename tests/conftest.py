@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-_LIVE = Path(__file__).parent / "live"
+_LIVE = "tests/live/"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which looks at the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a broker run one after the other, since several would starve each other of two cores; they begin first.
-
-    Of the others each file stays together, for what its tests share.
+class _Sharing(LoadScopeScheduling):  # type: ignore[misc]
+    """Each file stays together, for what its tests share, and all those with a broker do: two brokers with their workers would starve
+    each other of two cores.
     """
-    for item in items:
-        live = _LIVE in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("live" if live else str(item.path.relative_to(_LIVE.parent))))
-    items.sort(key=lambda item: _LIVE not in item.path.parents)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _LIVE if nodeid.startswith(_LIVE) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Sharing:
+    """Called by pytest-xdist."""
+    config.option.loadscopereorder = False  # those with a broker take the longest; they begin first
+    return _Sharing(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a broker come first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LIVE))
