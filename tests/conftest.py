@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _LIVE = "tests/live/"
+#: The console of the commands is as wide as the terminal was when a process first said something: for tests, whichever came first.
+os.environ["COLUMNS"] = "240"
 
 
 class _Sharing(LoadScopeScheduling):  # type: ignore[misc]
