@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from monitor.connection import Connection
+from monitor.stream.closing import leave
 
 BATCH_BYTES = 512 * 1024
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
@@ -72,7 +73,7 @@ class BatchWriter:
 
     async def stop(self) -> None:
         """Send what is left and disconnect."""
-        await self._producer.stop()
+        await leave(self._producer)
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""

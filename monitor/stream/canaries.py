@@ -19,6 +19,7 @@ from monitor.canary import Ledger, message
 from monitor.metrics import CanaryMetrics
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.closing import leave
 from monitor.stream.topics import CANARIES, EVENTS
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ class Canaries:
                 await consumer.position(_TP)
         except BaseException:
             await writer.stop()
-            await consumer.stop()
+            await leave(consumer)
             raise
         self._writer = writer
         self._reader = asyncio.create_task(self._read(consumer))
@@ -162,7 +163,7 @@ class Canaries:
                     for record in records:
                         self._take(record.key or b"", record.value or b"", time.monotonic())
         finally:
-            await consumer.stop()
+            await leave(consumer)
 
     def _take(self, key: bytes, value: bytes, now: float) -> None:
         stage = key.partition(b"/")[0].decode(errors="replace")

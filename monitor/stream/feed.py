@@ -19,6 +19,7 @@ from monitor.connection import Connection
 from monitor.metrics import Metrics
 from monitor.reference import BadRecord, Reference
 from monitor.rerun import Fact, put
+from monitor.stream.closing import leave
 from monitor.stream.store import BlobStore
 from monitor.stream.topics import REFERENCE
 
@@ -74,7 +75,7 @@ class ReferenceFeed:
             self._tail.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await self._tail
-        await self._consumer.stop()
+        await leave(self._consumer)
         self._store.close()
 
     async def reached(self, position: int) -> bool:

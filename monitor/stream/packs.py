@@ -19,6 +19,7 @@ from monitor.connection import Connection
 from monitor.rerun import UnknownPack
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
+from monitor.stream.closing import leave
 from monitor.stream.topics import RULES
 from monitor.stream.versions import CURRENT, Files, decode
 
@@ -67,7 +68,7 @@ class PackFeed:
             self._tail.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await self._tail
-        await self._consumer.stop()
+        await leave(self._consumer)
 
     def has(self, version: str) -> bool:
         """Whether a version was ever deployed."""

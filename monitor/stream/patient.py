@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter
+from monitor.stream.closing import leave
 
 log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
@@ -65,7 +66,7 @@ class Patient:
 
     async def _close(self) -> None:
         # In this order when it ends: what was being read is not written any more.
-        await self._consumer.stop()
+        await leave(self._consumer)
         await self._writer.stop()
 
     async def _fetch(self, *parts: TopicPartition) -> dict[TopicPartition, list[Any]]:

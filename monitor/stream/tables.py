@@ -17,6 +17,7 @@ from monitor.connection import Connection
 from monitor.detector import first_due_of, is_waiting
 from monitor.settings import Settings
 from monitor.stream.batches import Out, Span
+from monitor.stream.closing import leave
 from monitor.stream.rocks import StateFolder
 from monitor.stream.seal import BadSeal, Seal, position_in, read_keys
 from monitor.stream.topics import DETECT_STATE
@@ -230,4 +231,4 @@ async def read_to_end(kafka: Connection, topic: str, partition: int, start: int 
                     if record.offset < end:
                         yield record
     finally:
-        await consumer.stop()
+        await leave(consumer)

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from monitor.connection import Connection
 from monitor.metrics import Metrics
+from monitor.stream.closing import leave
 from monitor.stream.tables import Table, Tables, load, take_in
 
 log = structlog.get_logger(__name__)
@@ -124,7 +125,7 @@ class Warm:
             while not self._changed.is_set():
                 await self._take(consumer)
         finally:
-            await consumer.stop()
+            await leave(consumer)
 
     async def _take(self, consumer: Any) -> None:
         fetched = await consumer.getmany(timeout_ms=200, max_records=_RECORDS_AT_ONCE)
