@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 from monitor.events import BadEvent, parse_ms
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 _BACK: Final = re.compile(r"(\d{1,9})([smhdw])", re.ASCII).fullmatch
+
+
+def rfc3339(ms: int) -> str:
+    """A time in milliseconds since the epoch as RFC 3339, UTC, with milliseconds."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_duration(text: str) -> int:

@@ -19,6 +19,7 @@ from monitor.evidence.manifest import InForce, Manifest, Offsets
 from monitor.evidence.survey import KafkaSpan, live_of
 from monitor.rerun import Message, version_in
 from monitor.stream import topics
+from monitor.when import rfc3339
 
 Say = Callable[[str], None]
 
@@ -69,9 +70,9 @@ class _Writer:
             self._pack(version)
         return Manifest(
             program=f"lookup-monitor {version_of_package('lookup-monitor')}",
-            made=_time(int(datetime.now(UTC).timestamp() * 1000)),
-            from_=_time(facts.from_ms),
-            to=_time(facts.to_ms),
+            made=rfc3339(int(datetime.now(UTC).timestamp() * 1000)),
+            from_=rfc3339(facts.from_ms),
+            to=rfc3339(facts.to_ms),
             facts=facts,
             topics=[
                 Offsets(topic, number, each.first, each.past, self._counts[topic, number])
@@ -109,7 +110,7 @@ class _Writer:
             )
 
     def _in_force(self, version: str, message: Message) -> None:
-        self._rules.append(InForce(version, message.partition, message.offset, _time(message.received_ms)))
+        self._rules.append(InForce(version, message.partition, message.offset, rfc3339(message.received_ms)))
 
     def _reference(self) -> Iterator[Line]:
         for fact in self._span.known():
@@ -155,10 +156,6 @@ def packs_in(folder: Path, names: Mapping[str, Mark]) -> dict[str, dict[str, str
         if first == manifests.RULES_FOLDER and path:
             found.setdefault(version, {})[path] = (folder / name).read_bytes().decode("utf-8", "replace")
     return found
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _to_disk(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -157,11 +156,6 @@ def encode(incident: Incident) -> bytes:
 def decode(raw: bytes) -> Incident:
     """The incident of :func:`encode`, or of an earlier version, which lacked some fields. Raises ``msgspec.MsgspecError``."""
     return _decoder.decode(raw)
-
-
-def when(ms: int) -> str:
-    """A time in milliseconds since the epoch as RFC 3339, UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def json_schema() -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from monitor.incidents.model import MONITOR, Incident, Notice, NoticeKind, Response, Step, when
+from monitor.incidents.model import MONITOR, Incident, Notice, NoticeKind, Response, Step
 from monitor.incidents.risk import rank_of
 from monitor.review import Sampler
+from monitor.when import rfc3339
 
 DAY_MS: Final = 24 * 3600 * 1000
 #: So often a page that nobody acknowledged is sent again.
@@ -158,14 +159,14 @@ def _rose_since(incident: Incident, kind: NoticeKind) -> bool:
 
 def notify(incident: Incident, kind: NoticeKind, now: int, why: str) -> None:
     """Add a notice, and the step that says so."""
-    incident.notices.append(Notice(len(incident.notices) + 1, kind, when(now), incident.level, why))
+    incident.notices.append(Notice(len(incident.notices) + 1, kind, rfc3339(now), incident.level, why))
     if kind not in ("acknowledged", "closed"):
         step(incident, now, MONITOR, kind, why)
 
 
 def step(incident: Incident, now: int, by: str, what: str, why: str) -> None:
     """Add to the history."""
-    incident.history.append(Step(when(now), by, what, why))
+    incident.history.append(Step(rfc3339(now), by, what, why))
 
 
 def _unit(incident: Incident) -> str:

@@ -14,11 +14,12 @@ from typing import Any, Final, Protocol
 import httpx
 import msgspec
 
-from monitor.incidents.model import Incident, when
+from monitor.incidents.model import Incident
 from monitor.sinks.config import BadSinks, SinkConfig
 from monitor.sinks.http import SinkDown, post
 from monitor.sinks.message import Message, text_of
 from monitor.sinks.ocsf import finding_of
+from monitor.when import rfc3339
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 #: PagerDuty's severities.
@@ -74,8 +75,8 @@ class Alertmanager:
     def _alert(labels: dict[str, str], message: Message, is_firing: bool) -> dict[str, Any]:
         at = int(datetime.fromisoformat(message.time).timestamp() * 1000)
         annotations = {"summary": message.title, "description": text_of(message)}
-        ends = when(at + _FIRES_FOR) if is_firing else message.time
-        starts = message.time if is_firing else when(min(at, message.opened))
+        ends = rfc3339(at + _FIRES_FOR) if is_firing else message.time
+        starts = message.time if is_firing else rfc3339(min(at, message.opened))
         return {"labels": labels, "annotations": annotations, "startsAt": starts, "endsAt": ends}
 
 

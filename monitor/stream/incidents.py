@@ -17,7 +17,6 @@ import msgspec
 import structlog
 from aiokafka import TopicPartition
 
-from monitor import alerts
 from monitor.feedback import disposition
 from monitor.feedback.message import BadMessage
 from monitor.incidents import command, journal
@@ -29,7 +28,7 @@ from monitor.settings import Settings
 from monitor.stream import tables
 from monitor.stream.batches import Out, refusal
 from monitor.stream.known_watches import KnownWatches
-from monitor.stream.patient import Patient
+from monitor.stream.patient import Patient, alerts_in
 from monitor.stream.sampling import sampler_of
 from monitor.stream.store import BlobStore
 from monitor.stream.topics import (
@@ -188,18 +187,13 @@ class IncidentWork(Patient):
     # Into the journal.
 
     async def _put_alerts(self, found: dict[TopicPartition, list[Any]]) -> None:
-        entries: list[Entry] = []
-        for part, records in found.items():
-            for record in records:
-                try:
-                    alert = alerts.decode(record.value or b"")
-                except msgspec.MsgspecError:
-                    self._metrics.bad.inc()
-                    log.error("an alert cannot be read", partition=part.partition, offset=record.offset)
-                    continue
-                source = self._source(record)
-                entries.append(Raised(source, alert, self._known.is_watched(alert), self._known.units_of(alert)))
-        await self._put(entries)
+        known = self._known
+        await self._put(
+            [
+                Raised(self._source(record), alert, known.is_watched(alert), known.units_of(alert))
+                for record, alert in alerts_in(found, self._metrics.bad)
+            ]
+        )
 
     async def _put_said(self, records: list[Any]) -> None:
         entries: list[Entry] = []

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from prometheus_client import Counter
 
+from monitor import alerts
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter
 from monitor.stream.closing import leave
@@ -18,6 +21,19 @@ log = structlog.get_logger(__name__)
 _RETRY_MAX = 10.0
 #: How long what is being done may take when it is time to stop, in seconds.
 _STOP_WITHIN = 5.0
+
+
+def alerts_in(found: Mapping[TopicPartition, list[Any]], bad: Counter) -> Iterator[tuple[Any, alerts.Alert]]:
+    """Each record of ``lookup.alerts.v1`` with its alert; one that cannot be read is told, and counted in ``bad``."""
+    for part, records in found.items():
+        for record in records:
+            try:
+                alert = alerts.decode(record.value or b"")
+            except msgspec.MsgspecError:
+                bad.inc()
+                log.error("an alert cannot be read", partition=part.partition, offset=record.offset)
+                continue
+            yield record, alert
 
 
 class Patient:

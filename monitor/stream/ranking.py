@@ -14,7 +14,6 @@ import msgspec
 import structlog
 from aiokafka import TopicPartition
 
-from monitor import alerts
 from monitor.feedback import disposition
 from monitor.feedback.desk import Desk, Priority, encode, load_state
 from monitor.feedback.disposition import BadDisposition
@@ -23,7 +22,7 @@ from monitor.metrics import RankMetrics
 from monitor.settings import Settings
 from monitor.stream import tables
 from monitor.stream.batches import Out, refusal
-from monitor.stream.patient import Patient
+from monitor.stream.patient import Patient, alerts_in
 from monitor.stream.sampling import sampler_of
 from monitor.stream.store import BlobStore
 from monitor.stream.topics import (
@@ -142,18 +141,11 @@ class Ranking(Patient):
 
     def _take_alerts(self, found: dict[TopicPartition, list[Any]]) -> list[Out]:
         out = []
-        for part, records in found.items():
-            for record in records:
-                try:
-                    alert = alerts.decode(record.value or b"")
-                except msgspec.MsgspecError:
-                    self._metrics.bad.inc()
-                    log.error("an alert cannot be read", partition=part.partition, offset=record.offset)
-                    continue
-                placed = self._desk.take_alert(alert, part.partition, record.offset)
-                self._changed = True
-                if placed is not None:
-                    out.append(self._out(placed))
+        for record, alert in alerts_in(found, self._metrics.bad):
+            placed = self._desk.take_alert(alert, record.partition, record.offset)
+            self._changed = True
+            if placed is not None:
+                out.append(self._out(placed))
         return out
 
     def _is_known(self, raw: bytes | None) -> bool:
