@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from faust.types import TP
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from monitor import local_kafka
 from monitor.local_kafka import LocalKafka
 from monitor.settings import Settings
 from monitor.stream.app import App, ChunkLost, StageFailed, add_agent, new_app
+from monitor.stream.tables import read_to_end
 from monitor.stream.transport import ChunkConsumer, ChunkThread, seek_to_committed
 
 DEADLINE = 60.0
@@ -189,3 +190,20 @@ def test_a_hole_in_the_log_is_read_again_once_and_then_gone_past(kafka: LocalKaf
 def test_a_consumer_without_partitions_has_nowhere_to_seek(kafka: LocalKafka) -> None:
     nobody = SimpleNamespace(assignment=frozenset)
     assert asyncio.run(seek_to_committed(nobody)) == {}
+
+
+def test_a_changelog_that_retention_has_emptied_is_read_as_empty_and_on_from_there(kafka: LocalKafka) -> None:
+    """Faust's own recovery fails or hangs then (faust-streaming 597)."""
+    log = Log(kafka)
+    log.send(5)
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin.delete_records({TopicPartition(log.topic, 0): 5})
+    admin.close()
+
+    async def read(start: int) -> list[int]:
+        async with asyncio.timeout(DEADLINE):
+            return [int(each.value) async for each in read_to_end(log.settings.kafka, log.topic, 0, start)]
+
+    assert asyncio.run(read(0)) == asyncio.run(read(3)) == []
+    log.send(3)
+    assert asyncio.run(read(0)) == asyncio.run(read(3)) == asyncio.run(read(5)) == [5, 6, 7]
