@@ -88,7 +88,8 @@ def new_app(settings: Settings) -> App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         broker_session_timeout=settings.session_timeout,
-        broker_heartbeat_interval=settings.session_timeout / 3,
+        # A third would do to stay in the group. It is by its heartbeat that a worker hears that another one is gone.
+        broker_heartbeat_interval=settings.session_timeout / 10,
         broker_commit_interval=settings.commit_interval,
         broker_max_poll_records=MAX_CHUNK,
         consumer_auto_offset_reset="earliest",

@@ -34,6 +34,37 @@ _FETCH_BYTES = 1024 * 1024
 Place = tuple[str, int]
 
 
+class Ends:
+    """Where changelogs end now, asked by one client that stays connected.
+
+    A change of the group asks for all tables at once, most of which are up to date. To connect anew for each took a second.
+    """
+
+    def __init__(self, kafka: Connection) -> None:
+        self._kafka = kafka
+        self._client: AIOKafkaConsumer | None = None
+        self._connecting = asyncio.Lock()
+
+    async def of(self, place: Place) -> int:
+        """The offset after the last record of a partition. Raises ``KafkaError``."""
+        async with self._connecting:
+            if self._client is None:
+                client = AIOKafkaConsumer(**self._kafka.options(), enable_auto_commit=False)
+                try:
+                    await client.start()
+                except BaseException:
+                    await leave(client)
+                    raise
+                self._client = client
+        part = TopicPartition(*place)
+        return int((await self._client.end_offsets([part]))[part])
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._client is not None:
+            await leave(self._client)
+
+
 class Warm:
     """The tables at hand. What is asked for is handed over, and is its new owner's from then on."""
 
@@ -45,6 +76,11 @@ class Warm:
         #: Those of ``_kept`` that are followed.
         self._standbys: set[Place] = set()
         self._changed = asyncio.Event()
+        self._ends = Ends(kafka)
+
+    async def stop(self) -> None:
+        """Close what it opened itself."""
+        await self._ends.stop()
 
     async def table(self, topic: str, partition: int) -> Table:
         """The table of a partition, with all that its changelog has now; it is not followed any more.
@@ -56,7 +92,8 @@ class Warm:
         # Taken out at once: whoever else asks for the same partition meanwhile must get another.
         table = self._kept.pop(place, None) or self._tables.new(topic, partition)
         try:
-            await load(self._kafka, table)
+            if not table.synced or await self._ends.of(place) != table.synced:
+                await load(self._kafka, table)
         except BaseException:
             self._kept.setdefault(place, table)
             raise

@@ -149,6 +149,7 @@ class Worker:
         """Close what the worker opened itself."""
         if self.ready:
             self.ready = False
+            await self._warm.stop()
             await self._feed.stop()
             await self._packs.stop()
             await self._writer.stop()

@@ -219,6 +219,34 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Warm:
     return Warm(NOWHERE, Tables(Settings()), Metrics())
 
 
+def ends_at(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    async def of(ends: warm.Ends, place: warm.Place) -> int:
+        return offset
+
+    monkeypatch.setattr(warm.Ends, "of", of)
+
+
+@pytest.mark.parametrize(("end", "read"), [(2, [2]), (1, [])])
+def test_a_table_that_has_all_of_its_changelog_is_handed_over_at_once(
+    made: Warm, monkeypatch: pytest.MonkeyPatch, end: int, read: list[int]
+) -> None:
+    kept, log, starts = Table(DETECT_STATE, 0), Log(), []
+    kept.acknowledged(log.write(kept.change(1, [("a", b"1")], 0)))
+    log.write(Table(DETECT_STATE, 0).change(2, [("b", b"2")], 0))
+
+    async def reads(kafka: Connection, topic: str, partition: int, start: int = 0) -> AsyncIterator[Any]:
+        starts.append(start + 1)
+        async for record in log.read(kafka, topic, partition, start):
+            yield record
+
+    monkeypatch.setattr(tables, "read_to_end", reads)
+    ends_at(monkeypatch, end)
+    made.keep(kept)
+    assert asyncio.run(made.table(DETECT_STATE, 0)) is kept
+    assert starts == read
+    assert sorted(kept.values) == ["a", "b"][: 1 + len(read)]
+
+
 def test_a_table_is_handed_over_once(made: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Table(DETECT_STATE, 2)
     made.keep(kept)
@@ -246,6 +274,7 @@ def test_what_was_read_before_kafka_went_away_is_not_read_again(made: Warm, monk
                 raise KafkaConnectionError
 
     monkeypatch.setattr(tables, "read_to_end", breaks)
+    ends_at(monkeypatch, 3)
     with pytest.raises(KafkaConnectionError):
         asyncio.run(made.table(DETECT_STATE, 0))
     table = asyncio.run(made.table(DETECT_STATE, 0))
