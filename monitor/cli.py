@@ -26,6 +26,7 @@ COMMANDS = {
     "topics": "monitor.commands.topics:topics",
     "schema": "monitor.commands.data:schema",
     "acls": "monitor.commands.acls:acls",
+    "audit": "monitor.cli:audit_app",
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
     "sinks": "monitor.cli:sinks_app",
@@ -73,6 +74,16 @@ sinks_app = lazy_group(
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},
     "Reports: how good the queue gets by what the desk says, and whom alerts fall upon.",
+)
+audit_app = lazy_group(
+    {
+        "verify": "monitor.commands.audit:verify",
+        "head": "monitor.commands.audit:head",
+        "list": "monitor.commands.audit:list_events",
+        "show": "monitor.commands.audit:show",
+        "relay": "monitor.commands.audit_relay:relay",
+    },
+    "The audit log: what the monitor's own users did, and whether anybody changed what is written of it.",
 )
 MODEL = {
     "show": "monitor.commands.model:show",

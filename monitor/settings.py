@@ -103,6 +103,16 @@ class Settings(BaseSettings):
     )
     answer_within_days: float = Field(7.0, gt=0, description="days a supervisor has to answer, before the desk is told")
     sinks: Path | None = Field(None, description="TOML file that says how people are told of incidents")
+    audit_retention_days: int = Field(1830, ge=1, description="days audit records are kept")
+    audit_key_file: Path | None = Field(
+        None, description="file of the private key (Ed25519, PEM) that signs audit records; readable by us alone"
+    )
+    audit_keys: Path | None = Field(
+        None, description="file or folder of the public keys whose audit records `monitor audit verify` accepts"
+    )
+    audit_within: float = Field(
+        10.0, gt=0, description="seconds within which the audit log must have an event, or what it is about is not done"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @model_validator(mode="after")
