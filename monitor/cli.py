@@ -27,6 +27,7 @@ COMMANDS = {
     "schema": "monitor.commands.data:schema",
     "acls": "monitor.commands.acls:acls",
     "audit": "monitor.cli:audit_app",
+    "users": "monitor.cli:users_app",
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
     "sinks": "monitor.cli:sinks_app",
@@ -84,6 +85,16 @@ audit_app = lazy_group(
         "relay": "monitor.commands.audit_relay:relay",
     },
     "The audit log: what the monitor's own users did, and whether anybody changed what is written of it.",
+)
+users_app = lazy_group(
+    {
+        "add": "monitor.commands.users:add",
+        "list": "monitor.commands.users:list_users",
+        "roles": "monitor.commands.users:roles",
+        "disable": "monitor.commands.users:disable",
+        "reset": "monitor.commands.users:reset",
+    },
+    "The local users of the console. No password or secret is ever an argument.",
 )
 MODEL = {
     "show": "monitor.commands.model:show",

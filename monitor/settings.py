@@ -113,6 +113,35 @@ class Settings(BaseSettings):
     audit_within: float = Field(
         10.0, gt=0, description="seconds within which the audit log must have an event, or what it is about is not done"
     )
+    users_file: Path | None = Field(
+        None, description="file of the local users (`monitor users`); or else LOOKUP_MONITOR_OIDC_ISSUER"
+    )
+    sessions_file: Path | None = Field(
+        None, description="file of who is logged in; without it all log in again after a restart"
+    )
+    session_idle: float = Field(900.0, ge=60, description="seconds without a request after which a login ends")
+    session_longest: float = Field(36_000.0, ge=60, description="seconds after which a login ends whatever happens")
+    session_requests: float = Field(300.0, ge=10, description="requests a minute that one login may make")
+    console_url: str | None = Field(
+        None, description="how browsers reach the console, `https://…`; without it this machine alone does, by http"
+    )
+    console_certificate_file: Path | None = Field(None, description="file of the console's certificates (PEM)")
+    console_key_file: Path | None = Field(None, description="file of the key (PEM) of that certificate")
+    console_proxies: str = Field(
+        "", description="addresses or networks of the proxies before the console that are believed, comma-separated"
+    )
+    oidc_issuer: str | None = Field(None, description="the identity provider (OpenID Connect) that says who people are")
+    oidc_client_id: str | None = Field(None, description="what the monitor is called there")
+    oidc_client_secret_file: Path | None = Field(None, description="file of the secret it shows there")
+    oidc_name_claim: str = Field("sub", description="the claim that holds a person's name")
+    oidc_unit_claim: str = Field("unit", description="the claim that holds their unit")
+    oidc_roles_claim: str = Field("groups", description="the claim that holds what their roles are told by")
+    oidc_roles: str = Field(
+        "", description="what in that claim is which role, comma-separated: `grp-desk=desk,grp-audit=auditor`"
+    )
+    oidc_acr: str | None = Field(
+        None, description="how they must have logged in there (`acr`), if that is to be checked"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @model_validator(mode="after")
