@@ -92,6 +92,7 @@ users_app = lazy_group(
         "list": "monitor.commands.users:list_users",
         "roles": "monitor.commands.users:roles",
         "disable": "monitor.commands.users:disable",
+        "enable": "monitor.commands.users:enable",
         "reset": "monitor.commands.users:reset",
     },
     "The local users of the console. No password or secret is ever an argument.",

@@ -55,7 +55,11 @@ class Access:
     def person(self, session: Session) -> Person | None:
         """Whose session that is, with the roles of now; ``None`` for who may not be in any more. Raises :class:`BadSecretFile`."""
         if session.roles is None:
-            return None if self.users is None or self.provider is not None else self.users.person(session.name)
+            return (
+                None
+                if self.users is None or self.provider is not None
+                else self.users.person(session.name, session.made)
+            )
         if self.provider is None or (self.users is not None and self.users.is_blocked(session.name)):
             return None
         known = set(Role)
@@ -250,8 +254,7 @@ class Login:
             if person is None:
                 return self._password_page(words, session, 403, words["wrong"])
             self._by_account.succeeded(key)
-            when = rfc3339(int(self._access.clock() * 1000))
-            await asyncio.to_thread(self._users().set_password, name, fields["new"], when)
+            await asyncio.to_thread(self._users().set_password, name, fields["new"], self._access.clock())
         except BadPassword:
             return self._password_page(words, session, 400, words["not_taken"])
         except BadSecretFile:

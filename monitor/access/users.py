@@ -26,6 +26,7 @@ from monitor.access.passwords import (
 )
 from monitor.access.roles import Person, Role, conflicts
 from monitor.secret_files import BadSecretFile, read_secret, write_secret
+from monitor.when import rfc3339
 
 VERSION: Final = 1
 #: A code counts in its half minute, and in the one before and after it.
@@ -41,7 +42,8 @@ class BadUser(ValueError):
 
 
 class User(msgspec.Struct, forbid_unknown_fields=True):
-    """One of them. ``totp_step`` is the last half minute whose code was used: neither it nor one before it counts again."""
+    """One of them. ``totp_step`` is the last half minute whose code was used: neither it nor one before it counts again. Logins of before
+    ``not_before`` (seconds since the epoch) have ended."""
 
     name: str
     roles: list[Role]
@@ -52,6 +54,7 @@ class User(msgspec.Struct, forbid_unknown_fields=True):
     totp_step: int = 0
     is_disabled: bool = False
     changed: str = ""
+    not_before: float = 0.0
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -103,15 +106,18 @@ class Users:
         found = self._known.get(name)
         return name in self._blocked or (found is not None and found.is_disabled)
 
-    def person(self, name: str) -> Person | None:
-        """Who that is now, with the roles of now; ``None`` for who is not there or may not log in. Raises :class:`BadSecretFile`."""
+    def person(self, name: str, since: float | None = None) -> Person | None:
+        """Who that is now, with the roles of now; ``None`` for who is not there, may not log in, or logged in at ``since``, which has ended.
+
+        Raises :class:`BadSecretFile`.
+        """
         found = self.get(name)
-        if found is None or self.is_blocked(name):
+        if found is None or self.is_blocked(name) or (since is not None and since < found.not_before):
             return None
         return Person(found.name, frozenset(found.roles), found.unit)
 
     def add(
-        self, name: str, roles: frozenset[Role], unit: str | None, password: str, now: str, before: Before = _nothing
+        self, name: str, roles: frozenset[Role], unit: str | None, password: str, now: float, before: Before = _nothing
     ) -> Secrets:
         """Add a user. Raises :class:`BadUser`, :class:`BadPassword`, :class:`BadSecretFile`."""
         if _NAME(name) is None:
@@ -119,7 +125,7 @@ class Users:
         _check_roles(roles, unit)
         check_password(password, name)
         made, told = _new_secrets(name)
-        user = User(name, sorted(roles), hash_password(password), made, told.recovery, unit, changed=now)
+        user = User(name, sorted(roles), hash_password(password), made, told.recovery, unit, changed=_text(now))
         user.recovery = [hash_recovery(code) for code in told.recovery]
         with self._changing(before) as users:
             if any(each.name == name for each in users.users):
@@ -129,24 +135,34 @@ class Users:
         return told
 
     def set_roles(
-        self, name: str, roles: frozenset[Role], unit: str | None, now: str, before: Before = _nothing
+        self, name: str, roles: frozenset[Role], unit: str | None, now: float, before: Before = _nothing
     ) -> None:
         """Give a user these roles and no others. They count at once. Raises as :meth:`add`."""
         _check_roles(roles, unit)
         with self._changing(before) as users:
             user = _one(users, name)
-            user.roles, user.unit, user.changed = sorted(roles), unit, now
+            user.roles, user.unit, user.changed = sorted(roles), unit, _text(now)
 
-    def disable(self, name: str, now: str, before: Before = _nothing) -> None:
+    def disable(self, name: str, now: float, before: Before = _nothing) -> None:
         """Let nobody of that name in any more; what they have open ends at once. A name that is no local user's is blocked too."""
         with self._changing(before) as users:
             known = [user for user in users.users if user.name == name]
             for user in known:
-                user.is_disabled, user.changed = True, now
+                user.is_disabled, user.changed, user.not_before = True, _text(now), now
             if not known and name not in users.blocked:
                 users.blocked.append(name)
 
-    def reset(self, name: str, password: str, now: str, before: Before = _nothing) -> Secrets:
+    def enable(self, name: str, now: float, before: Before = _nothing) -> None:
+        """Let a name in again that was disabled; it logs in anew. Raises :class:`BadUser`, :class:`BadSecretFile`."""
+        with self._changing(before) as users:
+            known = [user for user in users.users if user.name == name]
+            if not known and name not in users.blocked:
+                raise BadUser(f"there is no user {name}, and nobody of that name is kept out")
+            for user in known:
+                user.is_disabled, user.changed = False, _text(now)
+            users.blocked = [each for each in users.blocked if each != name]
+
+    def reset(self, name: str, password: str, now: float, before: Before = _nothing) -> Secrets:
         """A new password, second factor and recovery codes; who was disabled may log in again. Raises as :meth:`add`."""
         check_password(password, name)
         made, told = _new_secrets(name)
@@ -154,15 +170,15 @@ class Users:
             user = _one(users, name)
             user.password, user.totp = hash_password(password), made
             user.recovery = [hash_recovery(code) for code in told.recovery]
-            user.is_disabled, user.changed = False, now
+            user.is_disabled, user.changed, user.not_before = False, _text(now), now
         return told
 
-    def set_password(self, name: str, password: str, now: str) -> None:
+    def set_password(self, name: str, password: str, now: float) -> None:
         """Raises as :meth:`add`."""
         check_password(password, name)
         with self._changing() as users:
             user = _one(users, name)
-            user.password, user.changed = hash_password(password), now
+            user.password, user.changed, user.not_before = hash_password(password), _text(now), now
 
     def prove(self, name: str, password: str, code: str, now: float) -> bool:
         """Whether name, password and code (of the second factor, or a recovery code) are somebody's who may log in. A code counts once.
@@ -238,6 +254,10 @@ class Users:
             self._mark = None
         finally:
             os.close(lock)
+
+
+def _text(now: float) -> str:
+    return rfc3339(int(now * 1000))
 
 
 def _one(users: _File, name: str) -> User:

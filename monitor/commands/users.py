@@ -47,7 +47,7 @@ def add(
     with _users() as (users, settings):
         _check_place(secrets_to)
         words = f"add {name}: {_roles(role)}, unit {unit or 'none'}"
-        made = users.add(name, frozenset(role), unit, _password(password_file), _now(), _audited(settings, words))
+        made = users.add(name, frozenset(role), unit, _password(password_file), time.time(), _audited(settings, words))
         _tell(made, secrets_to)
     out.print(f"{name} added: {_roles(role)}")
 
@@ -70,22 +70,29 @@ def roles(name: Name, role: Roles, unit: Unit = None) -> None:
     """Give a user these roles and no others. They count at the next click."""
     with _users() as (users, settings):
         words = f"roles of {name}: {_roles(role)}, unit {unit or 'none'}"
-        users.set_roles(name, frozenset(role), unit, _now(), _audited(settings, words))
+        users.set_roles(name, frozenset(role), unit, time.time(), _audited(settings, words))
     out.print(f"{name}: {_roles(role)}")
 
 
 def disable(name: Name) -> None:
     """Let nobody of that name in; what they have open ends at once. With OpenID Connect too: `name` is what the provider calls them."""
     with _users() as (users, settings):
-        users.disable(name, _now(), _audited(settings, f"disable {name}"))
-    out.print(f"{name} is disabled; `monitor users reset` lets a local user in again")
+        users.disable(name, time.time(), _audited(settings, f"disable {name}"))
+    out.print(f"{name} is disabled")
+
+
+def enable(name: Name) -> None:
+    """Let a name in again that was disabled."""
+    with _users() as (users, settings):
+        users.enable(name, time.time(), _audited(settings, f"enable {name}"))
+    out.print(f"{name} may log in again")
 
 
 def reset(name: Name, password_file: PasswordFile = None, secrets_to: SecretsTo = None) -> None:
     """Give a user a new password, second factor and recovery codes; the old ones end, and who was disabled may log in."""
     with _users() as (users, settings):
         _check_place(secrets_to)
-        made = users.reset(name, _password(password_file), _now(), _audited(settings, f"reset {name}"))
+        made = users.reset(name, _password(password_file), time.time(), _audited(settings, f"reset {name}"))
         _tell(made, secrets_to)
     out.print(f"{name} is reset")
 

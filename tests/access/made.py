@@ -97,7 +97,7 @@ class House:
         self.guard = Guard(Starlette(routes=routes), self.access)
 
     def add(self, name: str, *roles: Role, unit: str | None = None) -> Secrets:
-        return self.users.add(name, frozenset(roles), unit, PASSWORD, "now")
+        return self.users.add(name, frozenset(roles), unit, PASSWORD, NOW)
 
     def code(self, secrets: Secrets | None = None, later: float = 0) -> str:
         return pyotp.parse_uri((secrets or self.secrets).totp_uri).at(int(self.now + later))

@@ -199,16 +199,23 @@ async def test_logging_out_ends_it_on_this_side(house: House) -> None:
 async def test_who_is_disabled_is_out_at_once_and_roles_are_those_of_now(house: House) -> None:
     browser = house.browser()
     await browser.log_in()
-    house.users.set_roles("anna", frozenset({Role.SUPERVISOR}), "north", "now")
+    house.users.set_roles("anna", frozenset({Role.SUPERVISOR}), "north", house.now)
     me = await browser.me()
     assert me is not None
     assert (me["roles"], me["unit"]) == (["supervisor"], "north")
-    house.users.disable("anna", "now")
+    house.users.disable("anna", house.now)
     assert await browser.me() is None
     house.now += 60
     assert (await browser.log_in()).status_code == 403
-    house.users.reset("anna", PASSWORD, "now")
+    house.users.reset("anna", PASSWORD, house.now)
     assert await browser.me() is None, "what was open is not open again"
+    house.now += 30
+    house.now += 60
+    house.secrets = house.users.reset("anna", PASSWORD, house.now)
+    assert (await browser.log_in()).status_code == 303
+    house.users.disable("anna", house.now + 1)
+    house.users.enable("anna", house.now + 2)
+    assert await browser.me() is None, "not either when nobody has clicked meanwhile"
 
 
 @run
@@ -278,7 +285,7 @@ async def test_guessing_from_one_address_over_many_names_is_slow(house: House) -
 @run
 async def test_whatever_is_wrong_the_answer_is_the_same(house: House) -> None:
     house.add("bert", Role.AUDITOR)
-    house.users.disable("bert", "now")
+    house.users.disable("bert", house.now)
     tries = [
         {"name": "nobody"},
         {"name": ""},

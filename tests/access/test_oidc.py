@@ -91,7 +91,7 @@ async def test_a_login(abroad: Abroad, idp: IdP) -> None:
     assert [(each.what, each.by, each.done) for each in abroad.audit.events] == [("login", "anna", True)]
     assert idp.asked.count("/jwks") == 1
     assert (await browser.post("/login", {"name": "anna"})).status_code == 200, "there are no local passwords then"
-    abroad.users.disable("anna", "now")
+    abroad.users.disable("anna", abroad.now)
     assert await browser.me() is None, "blocked here, whatever is said there"
     assert (await came_back(abroad, idp))[1].status_code == 403
 

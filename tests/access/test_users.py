@@ -45,7 +45,7 @@ def test_a_file_that_is_none_lets_nobody_in_and_is_left_as_it_is(house: House, t
     path = house.folder / "users.json"
     path.write_text(text, encoding="latin-1")
     users = Users(path)
-    for act in (users.all, lambda: users.prove("anna", PASSWORD, "1", NOW), lambda: users.disable("anna", "now")):
+    for act in (users.all, lambda: users.prove("anna", PASSWORD, "1", NOW), lambda: users.disable("anna", house.now)):
         with pytest.raises(BadSecretFile):
             act()
     assert path.read_text(encoding="latin-1") == text
@@ -62,7 +62,7 @@ def test_a_file_that_is_none_lets_nobody_in_and_is_left_as_it_is(house: House, t
 )
 def test_roles_that_one_person_must_not_have_are_refused(house: House, roles: set[Role], unit: str | None) -> None:
     with pytest.raises(BadUser):
-        house.users.set_roles("anna", frozenset(roles), unit, "now")
+        house.users.set_roles("anna", frozenset(roles), unit, house.now)
     with pytest.raises(BadUser):
         house.add("other", *roles)
     assert house.users.person("anna") == Person("anna", frozenset({Role.DESK}), None)
@@ -77,7 +77,7 @@ def test_names_that_are_none(house: House, name: str) -> None:
 @pytest.mark.parametrize("password", ["", "short", "a" * 12, "abab" * 5, "my name is ANNA!", "x" * 257])
 def test_passwords_that_are_none(house: House, password: str) -> None:
     with pytest.raises(BadPassword):
-        house.users.reset("anna", password, "now")
+        house.users.reset("anna", password, house.now)
 
 
 def test_what_stands_against_a_change_leaves_all_as_it_was(house: House) -> None:
@@ -87,9 +87,9 @@ def test_what_stands_against_a_change_leaves_all_as_it_was(house: House) -> None
         raise OSError("no")
 
     for act in (
-        lambda: house.users.disable("anna", "now", against),
-        lambda: house.users.add("bert", frozenset({Role.DESK}), None, PASSWORD, "now", against),
-        lambda: house.users.reset("anna", PASSWORD, "now", against),
+        lambda: house.users.disable("anna", house.now, against),
+        lambda: house.users.add("bert", frozenset({Role.DESK}), None, PASSWORD, house.now, against),
+        lambda: house.users.reset("anna", PASSWORD, house.now, against),
     ):
         with pytest.raises(OSError, match="no"):
             act()
