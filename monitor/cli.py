@@ -46,6 +46,8 @@ RULES = {
     "diff": "monitor.commands.rules_run:diff",
     "deploy": "monitor.commands.rules_deploy:deploy",
     "versions": "monitor.commands.rules_deploy:versions",
+    "keygen": "monitor.commands.rules_sign:keygen",
+    "sign": "monitor.commands.rules_sign:sign",
     "lint": "monitor.commands.rules_lint:lint_command",
     "new": "monitor.commands.rules_write:new",
     "coverage": "monitor.commands.rules_write:coverage",

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     )
     rules: Path = Field(default_factory=pack_dir, description="folder of Sigma rules")
     rules_interval: float = Field(5.0, gt=0, description="seconds between looks for changed rules in the folder")
+    rules_keys: Path | None = Field(
+        None, description="file or folder of public keys; with it, rules count only if one of them has signed them"
+    )
     quantile: float = Field(0.999, gt=0.5, lt=1, description="a lookup alerts when its score is above this quantile")
     metrics_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics; 0 picks a free one")
