@@ -10,6 +10,8 @@ from typing import Final
 #: What may be in a folder or file of public keys.
 _PEM: Final = "*.pem"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+#: A file that root owns may be read by the group too: that is how Kubernetes gives a secret to who is not root (PostgreSQL has the same rule).
+_OF_ROOT: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 
 
 class BadSecretFile(ValueError):
@@ -17,12 +19,14 @@ class BadSecretFile(ValueError):
 
 
 def check_mode(path: Path) -> None:
-    """Raises :class:`BadSecretFile` when others than the owner may read or change the file, or it is not there."""
+    """Raises :class:`BadSecretFile` when others than the owner may read or change the file, or it is not there. A file that root owns and
+    another reads may be readable by the group."""
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except OSError as error:
         raise BadSecretFile(f"{path}: {error.strerror}") from None
-    if mode & _OTHERS:
+    mode = found.st_mode
+    if mode & (_OF_ROOT if found.st_uid == 0 and os.geteuid() != 0 else _OTHERS):
         raise BadSecretFile(
             f"{path}: others than its owner can read or change it (mode {mode & 0o777:04o}); chmod 600 {path}"
         )

@@ -11,6 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 _LIVE = "tests/live/"
 #: The console of the commands is as wide as the terminal was when a process first said something: for tests, whichever came first.
 os.environ["COLUMNS"] = "240"
+#: Secrets that tests write are readable by their owner alone, as they must be; that others are refused has its own tests.
+os.umask(0o077)
 
 
 class _Sharing(LoadScopeScheduling):  # type: ignore[misc]

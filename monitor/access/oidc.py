@@ -8,14 +8,14 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+import authlib.deprecate  # noqa: F401 - it shows its warnings from then on; what comes next must be after that
 import httpx
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -23,6 +23,12 @@ from joserfc.jwk import KeySet
 from monitor.access.limits import Buckets
 from monitor.access.roles import Person, Role, conflicts
 from monitor.secret_files import BadSecretFile, read_line
+
+with warnings.catch_warnings():
+    # The client for httpx is to give way to one for httpx2; whoever runs the monitor can do nothing about it.
+    warnings.simplefilter("ignore")
+    from authlib.common.errors import AuthlibBaseError
+    from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 #: What a token may be signed with: nothing that a shared secret could make, and not nothing.
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "Ed25519", "EdDSA")

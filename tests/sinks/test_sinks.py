@@ -433,7 +433,7 @@ def test_a_secret_that_cannot_be_used_is_said_before_anything_is_sent(
     (tmp_path / "urls").write_text("nonsense\n")
     with pytest.raises(BadSinks, match="does not know"):
         make(sink("apprise", secret_file=tmp_path / "urls"), httpx.AsyncClient(), lambda: 0.0)
-    with pytest.raises(BadSinks, match="FileNotFound"):
+    with pytest.raises(BadSinks, match="No such file"):
         make(sink("webhook", "http://h", secret_file=tmp_path / "none"), httpx.AsyncClient(), lambda: 0.0)
     assert load(None) == []
 
