@@ -190,6 +190,7 @@ class Provider:
                 except BadProvider:
                     raise NotKnown("the provider does not say where it is") from None
             known = self._known = _Known(urls[0], urls[1], urls[2], now)
+            self._keys = None  # a key that the provider has taken back ends with the hour
         return known
 
     async def _key_set(self, anew: bool) -> KeySet:

@@ -211,6 +211,16 @@ async def test_keys_that_the_provider_changes_are_learned_and_old_ones_end(abroa
 
 
 @run
+async def test_a_key_that_was_taken_back_ends_with_the_hour(abroad: Abroad, idp: IdP) -> None:
+    assert (await came_back(abroad, idp))[1].status_code == 303
+    old = idp.keys
+    idp.keys = [IdP.new_key("k2")]
+    idp.sign = lambda claims: idp.token(claims, old[0])
+    abroad.now += 3601
+    assert (await came_back(abroad, idp))[1].status_code == 403
+
+
+@run
 async def test_a_provider_that_is_another_or_away(abroad: Abroad, idp: IdP) -> None:
     idp.name = "https://evil.example"
     assert (await abroad.browser().get("/oidc/login")).status_code == 503

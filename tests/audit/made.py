@@ -35,6 +35,7 @@ class Writer:
     def __init__(self, name: str, log: list[Stored], with_signer: Signer | None) -> None:
         self.chain = Chain(name, with_signer)
         self.log = log
+        self.signer = with_signer
         self.tracks = Tracks(0)
         self.at = 0
 
@@ -51,12 +52,23 @@ class Writer:
         self.log.append(Stored(len(self.log), *made))
         self.chain.wrote(made)
 
+    def lose(self, made_of: AuditEvent, new_name: str) -> Stored:
+        """A record of which it does not hear whether it is there."""
+        seen = self.tracks.seen()
+        assert seen is not None
+        made = self.chain.make(made_of, seen)
+        self.chain = Chain(new_name, self.signer)
+        return Stored(0, *made)
+
 
 def made_log(seed: int, size: int, signed: Signer | None = None, lag: int = 3) -> list[Stored]:
-    """A log of ``size`` records by up to four processes, which start and end at any time; one may be ``lag`` records behind."""
+    """A log of ``size`` records by up to four processes, which start and end at any time; one may be ``lag`` records behind. Now and then one
+    does not hear of its record any more, and begins a new chain; the record comes later than others, or never.
+    """
     chance = random.Random(seed)
     log: list[Stored] = []
     writers: list[Writer] = []
+    lost: list[Stored] = []
     for number in range(size):
         if not writers or (len(writers) < 4 and chance.random() < 0.2):
             writers.append(Writer(f"w{number}", log, signed))
@@ -65,8 +77,12 @@ def made_log(seed: int, size: int, signed: Signer | None = None, lag: int = 3) -
             writers.pop(chance.randrange(len(writers)))
         writer = chance.choice(writers)
         writer.read(chance.randrange(lag + 1))
+        if chance.random() < 0.1:
+            lost.append(writer.lose(event(1000 + number), f"w{number}'"))
+        if lost and chance.random() < 0.3:
+            log.append(lost.pop()._replace(offset=len(log)))
         writer.write(event(number))
-    return log
+    return log[:size]
 
 
 def other(record: Stored, by: str = "nobody") -> Stored:

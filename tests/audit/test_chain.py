@@ -145,6 +145,36 @@ def test_a_break_is_not_said_again_for_all_that_follows() -> None:
     assert verified([*log[:5], other(log[5]), *log[6:]]).broken <= 6
 
 
+def test_what_a_writer_has_not_read_again_is_held_by_its_own_chain() -> None:
+    """Its last record may not be in what it has read, and so in no running hash; the next one speaks of it all the same."""
+    log: list[Stored] = []
+    writer = Writer("w", log, None)
+    for number in range(4):
+        writer.write(event(number))
+    assert not verified(log).broken
+    for place in range(3):
+        changed = [*log[:place], other(log[place]), *log[place + 1 :]]
+        assert [(each.kind, each.offset) for each in verified(changed).breaks] == [("altered", place)]
+    assert kinds(verified(renumbered(log[:1] + log[2:]))) == {"removed"}
+    assert kinds(verified([*log[:3], log[3]._replace(key=b"x")])) == {"altered"}, "though nothing speaks of the last"
+
+
+def test_a_writer_cannot_have_read_less_than_before() -> None:
+    log = made_log(1, 3)
+    late = Writer("late", log, None)
+    wholes = [Seen(0, -1, GENESIS)]
+    for record in log:
+        late.tracks.add(digest_of(record.key, record.value, record.headers))
+        seen = late.tracks.seen()
+        assert seen is not None
+        wholes.append(seen)
+    for seen in (wholes[3], wholes[1]):
+        made = late.chain.make(event(9), seen)
+        log.append(Stored(len(log), *made))
+        late.chain.wrote(made)
+    assert kinds(verified(log)) == {"order"}
+
+
 def test_two_writers_who_were_shown_different_logs_are_found() -> None:
     """A fork of the topic: some were shown one record, some another; and of a writer who took up a chain that another goes on with."""
     log = made_log(1, 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -36,8 +37,8 @@ from tests.audit.made import event, signer
 class Signed:
     """The keys of the audit log in files, and commands that know them, in this process: starting Python takes longer than what they do."""
 
-    def __init__(self, service: Service) -> None:
-        self.service, self.folder = service, service.folder
+    def __init__(self, service: Service, kafka: int) -> None:
+        self.service, self.folder, self.kafka = service, service.folder, kafka
         self.private, self.public = self.folder / "audit.key", self.folder / "audit.pem"
         write_secret(self.private, signer().private_pem())
         self.public.write_bytes(signer().public_pem())
@@ -68,7 +69,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
         ensure_topics(settings)
         service = Service(settings, folder)
         try:
-            yield Signed(service)
+            yield Signed(service, kafka.pid)
         finally:
             stop_workers(service.workers)
 
@@ -208,6 +209,36 @@ async def kafka_goes_away(signed: Signed) -> None:
         await audit.write(event(1))
     assert asyncio.get_running_loop().time() - began < 3
     await audit.stop()
+
+
+def test_an_event_of_which_kafka_says_nothing_is_not_taken_to_be_there(signed: Signed) -> None:
+    """A broker that hangs: it is said in time; the record may come all the same, and breaks no chain; it goes on by itself."""
+    asyncio.run(frozen(signed))
+    code, said = signed.audit("verify")
+    assert (code, "no break" in said) == (0, True), said
+
+
+async def frozen(signed: Signed) -> None:
+    async with KafkaAudit(signed.settings.model_copy(update={"audit_within": 2.0})) as audit:
+        await audit.write(event(2000))
+        os.kill(signed.kafka, signal.SIGSTOP)
+        try:
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(AuditUnavailable):
+                await audit.write(event(2001))
+            assert asyncio.get_running_loop().time() - began < 4
+        finally:
+            os.kill(signed.kafka, signal.SIGCONT)
+        deadline = asyncio.get_running_loop().time() + 30
+        while True:
+            try:
+                await audit.write(event(2002))
+                break
+            except AuditUnavailable:
+                assert asyncio.get_running_loop().time() < deadline
+    found = {each.event.id: each for each in map(link_of, (each.value for each in signed.service.read(AUDIT, 1)))}
+    assert {"e-2000", "e-2002"} <= found.keys()
+    assert (found["e-2002"].writer != found["e-2000"].writer, found["e-2002"].n) == (True, 0), "a new chain"
 
 
 def test_workers_take_no_rules_that_nobody_has_signed(signed: Signed) -> None:
