@@ -37,9 +37,10 @@ class PackFeed:
         load: Callable[[Files], RuleSet],
         follow: Callable[[asyncio.Task[None]], None] = lambda task: None,
         keys: PublicKeys | None = None,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
         """``follow`` is told the task that keeps it in step; when that fails, what is known is no longer what is there. With ``keys``,
-        packs that none of them has signed are not there, whatever names them."""
+        packs that none of them has signed are not there, whatever names them. ``refused`` is called for each that is refused."""
         self._load = load
         self._texts: dict[str, dict[str, str]] = {}
         self._made: dict[str, RuleSet] = {}
@@ -47,6 +48,7 @@ class PackFeed:
         self._came = asyncio.Condition()
         self._told = follow
         self._keys = keys
+        self._refused = refused
         # A topic that was made anew is read from its beginning.
         self._consumer = AIOKafkaConsumer(
             **kafka.options(), enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
@@ -119,4 +121,5 @@ class PackFeed:
                 self._texts[key.decode("ascii")] = texts
                 log.info("rule pack", version=key.decode("ascii"), signed_by=signed_by)
         except ValueError as error:
+            self._refused()
             log.warning("rule pack refused", topic=RULES, partition=0, offset=record.offset, why=str(error))

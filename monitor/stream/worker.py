@@ -127,7 +127,8 @@ class Worker:
         self._feed = ReferenceFeed(self.settings.kafka, self.metrics, self.app.depends_on, self.progress.heard)
         await self._feed.start()
         keys = public_keys_in(self.settings.rules_keys)
-        self._packs = PackFeed(self.settings.kafka, self._load_pack, self.app.depends_on, keys)
+        refused = self.metrics.rules_refused.inc
+        self._packs = PackFeed(self.settings.kafka, self._load_pack, self.app.depends_on, keys, refused)
         await self._packs.start()
         self._deployment = Deployment(
             self.settings, self.metrics, self._packs, self._feed.reference, partial(self._write, "intake"), keys

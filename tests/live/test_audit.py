@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ from monitor.commands.ingest import send_chunks, send_events
 from monitor.commands.run import ensure_topics, stop_workers
 from monitor.rules.load import version_of
 from monitor.secret_files import write_secret
-from monitor.settings import Settings, pack_dir
+from monitor.settings import Settings
 from monitor.stream.auditing import KafkaAudit
 from monitor.stream.folder import RuleFolder
 from monitor.stream.topics import AUDIT, DLQ, EVENTS
@@ -244,7 +243,10 @@ async def frozen(signed: Signed) -> None:
 def test_workers_take_no_rules_that_nobody_has_signed(signed: Signed) -> None:
     """Whoever may write the topics of rules and lookups deploys nothing; nor does a changed pack; a signed one is taken."""
     folder, key, port = signed.folder / "pack", signed.folder / "rules.key", free_port()
-    shutil.copytree(pack_dir(), folder)
+    folder.mkdir()
+    (folder / "some.yml").write_text(
+        FORGED.replace("Nothing at all", "Any print").replace("action: nothing", "action: print")
+    )
     for arguments in (["keygen", str(key)], ["sign", str(folder), "--key-file", str(key)]):
         code, said = signed.run("rules", *arguments)
         assert code == 0, said
@@ -261,6 +263,8 @@ def test_workers_take_no_rules_that_nobody_has_signed(signed: Signed) -> None:
     send_events(service.settings, [b"{}"])
     wait_for(lambda: refused(service, "unknown-rules") == service.settings.partitions, 60, "the refusals")
     assert f"rules: {first}" in page(port, "/readyz")[1]
+    # The pack, and what names it.
+    assert "lookup_monitor_rules_refused_total 2.0" in page(port, "/metrics")[1]
     assert "rule pack refused" in (service.folder / f"worker-{len(service.workers) - 1}.log").read_text()
     # A pack that was changed after it was signed is not sent at all; signed again, it counts.
     (folder / "one.yml").write_text(FORGED)
