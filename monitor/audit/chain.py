@@ -178,7 +178,7 @@ class Tracks:
             track.add(digest, self._window)
         self._digests += digest
         self._next += 1
-        if self._window is not None and len(self._digests) > 2 * self._window * _DIGEST_BYTES:
+        if self._window is not None and self._tracks and len(self._digests) > 2 * self._window * _DIGEST_BYTES:
             gone = len(self._digests) // _DIGEST_BYTES - self._window
             del self._digests[: gone * _DIGEST_BYTES]
             self._kept_from += gone
@@ -188,13 +188,16 @@ class Tracks:
 
         What is wrong is believed from then on, so that what follows from it is not found once more.
         """
-        if not claim.since - 1 <= claim.offset < self._next or len(claim.whole) != _DIGEST_BYTES:
+        # A log loses its front and never gets it back: no writer can have begun anew behind where it begins now.
+        if not 0 <= claim.since <= self._first or not claim.since - 1 <= claim.offset < self._next:
+            return "wrong"
+        if len(claim.whole) != _DIGEST_BYTES:
             return "wrong"
         track = self._tracks.get(claim.since)
         if track is None:
             if len(self._tracks) >= _MAX_TRACKS:
                 return "wrong"
-            if claim.since >= self._kept_from:
+            if claim.since == self._kept_from:
                 track = self._begin(claim.since, claim.since - 1, GENESIS)
             elif claim.offset >= self._kept_from - 1:
                 self._begin(claim.since, claim.offset, claim.whole)
@@ -226,7 +229,7 @@ class Tracks:
         return Seen(since, self._next - 1, self._tracks[since].last)
 
     def begin_anew(self) -> Seen:
-        """All that was read, by a running hash that begins with it."""
+        """All that was read, by a running hash that begins with it. Only for when :meth:`seen` is ``None``."""
         return Seen(self._kept_from, self._next - 1, self._begin(self._kept_from, self._kept_from - 1, GENESIS).last)
 
     def _begin(self, since: int, at: int, whole: bytes) -> _Track:

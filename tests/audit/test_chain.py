@@ -233,6 +233,14 @@ def test_a_writer_who_finds_nothing_that_tells_what_was_before_begins_anew() -> 
     assert not verified([Stored(100, *made)]).broken
 
 
+@pytest.mark.parametrize("since", [-1, 1, 3, 4, 99])
+def test_nobody_begins_anew_in_the_middle(since: int) -> None:
+    """Else a record could speak of a log that there never was, and be believed."""
+    log = made_log(1, 4)
+    made = Chain("intruder").make(event(9), Seen(since, 3, bytes(32)))
+    assert kinds(verified([*log, Stored(4, *made)])) == {"altered"}
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 200), st.integers(2, 20))
 def test_who_remembers_only_the_last_records_knows_the_same(count: int, window: int) -> None:
