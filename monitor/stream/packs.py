@@ -44,6 +44,7 @@ class PackFeed:
         self._load = load
         self._texts: dict[str, dict[str, str]] = {}
         self._made: dict[str, RuleSet] = {}
+        self._bad = set[str]()
         self.current: str | None = None
         self._came = asyncio.Condition()
         self._told = follow
@@ -90,11 +91,11 @@ class PackFeed:
         return made
 
     async def ensure(self, version: str) -> RuleSet:
-        """The rules of a version that may still be on its way. Raises :class:`UnknownPack` when it does not come."""
+        """The rules of a version that may still be on its way. Raises :class:`UnknownPack` when it does not come, or was refused."""
         async with self._came:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_COMES_WITHIN):
-                    await self._came.wait_for(lambda: version in self._texts)
+                    await self._came.wait_for(lambda: version in self._texts or version in self._bad)
         return self.rules(version)
 
     async def _follow(self) -> None:
@@ -119,7 +120,10 @@ class PackFeed:
             elif key is not None and value is not None:
                 texts, signed_by = accepted(key, value, record.headers or (), self._keys)
                 self._texts[key.decode("ascii")] = texts
+                self._bad.discard(key.decode("ascii"))
                 log.info("rule pack", version=key.decode("ascii"), signed_by=signed_by)
         except ValueError as error:
             self._refused()
+            if key is not None and key != CURRENT:
+                self._bad.add(key.decode("ascii", "replace"))
             log.warning("rule pack refused", topic=RULES, partition=0, offset=record.offset, why=str(error))

@@ -245,7 +245,7 @@ def test_workers_take_no_rules_that_nobody_has_signed(signed: Signed) -> None:
     folder, key, port = signed.folder / "pack", signed.folder / "rules.key", free_port()
     folder.mkdir()
     (folder / "some.yml").write_text(
-        FORGED.replace("Nothing at all", "Any print").replace("action: nothing", "action: print")
+        FORGED.replace("Nothing", "Print").replace("nothing", "print").replace("2e30", "2e31")
     )
     for arguments in (["keygen", str(key)], ["sign", str(folder), "--key-file", str(key)]):
         code, said = signed.run("rules", *arguments)
