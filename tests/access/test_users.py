@@ -22,6 +22,7 @@ from monitor.secret_files import BadSecretFile
 from tests.access.made import NOW, PASSWORD, House
 
 
+@pytest.mark.usefixtures("lax_umask")
 def test_what_is_kept_is_for_its_owner_alone_and_holds_no_password(house: House) -> None:
     path = house.folder / "users.json"
     assert path.stat().st_mode & 0o777 == 0o600

@@ -164,6 +164,7 @@ def test_findings_are_as_the_schema_of_ocsf_wants_them() -> None:
         validator.validate({**last, "severity_id": 7})
 
 
+@pytest.mark.usefixtures("lax_umask")
 def test_findings_in_a_file_are_there_once_whatever_the_crashes(tmp_path: Path) -> None:
     path, kept, incident = tmp_path / "findings.jsonl", Kept(), story()[-1]
     kept.dies_before_saving = True
