@@ -358,11 +358,11 @@ async def test_a_body_has_a_bound(house: House) -> None:
     assert me is not None
     ours = {"Origin": URL, "X-CSRF-Token": me["csrf"]}
 
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
+    async def without_a_length() -> AsyncIterator[bytes]:
+        for _ in range(64):
             yield b"x" * 65_536
 
-    for content in (b"x" * (MAX_BYTES + 1), endless()):
+    for content in (b"x" * (MAX_BYTES + 1), without_a_length()):
         assert (await browser.http.post("/me", content=content, headers=ours)).status_code == 413
     fields = {**ours, "Content-Type": "application/x-www-form-urlencoded"}
     assert (await browser.http.post("/me", content=b"&".join([b"a=b"] * 1000), headers=fields)).status_code == 400
