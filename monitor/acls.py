@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from monitor.stream.topics import (
     ALERTS,
+    AUDIT,
     CANARIES,
     COMMANDS,
     COMMANDS_DLQ,
@@ -46,13 +47,15 @@ _CHECKS: Final[tuple[Operation, ...]] = ("Describe", "DescribeConfigs")
 
 @dataclass(frozen=True)
 class Role:
-    """``what`` it does. ``of_all`` it may to every topic of the monitor, which tells nothing of what is in them."""
+    """``what`` it does. ``of_all`` it may to every topic of the monitor, which tells nothing of what is in them.
+    ``group`` it may to the workers' consumer group, or with ``group_suffix`` to one of its own."""
 
     what: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     group: Operation | None = None
     of_all: tuple[Operation, ...] = ()
+    group_suffix: str = ""
 
 
 class Right(NamedTuple):
@@ -88,6 +91,7 @@ ROLES: Final[Mapping[str, Role]] = {
         of_all=_CHECKS,
     ),
     "sinks": Role("`monitor sinks run`", (INCIDENTS, SINKS_STATE), (SINKS_DLQ, SINKS_STATE), of_all=_CHECKS),
+    "relay": Role("`monitor audit relay`", (AUDIT,), (EVENTS,), "Read", _CHECKS, group_suffix="-relay"),
     "topics": Role("`monitor topics` and `monitor doctor`", group="Describe", of_all=("Create", *_CHECKS)),
     "source": Role("a register's query system, or `monitor ingest`", writes=(EVENTS,)),
     "registrar": Role("`monitor reference load`", writes=(REFERENCE,)),
@@ -100,9 +104,10 @@ ROLES: Final[Mapping[str, Role]] = {
         (DISPOSITIONS, COMMANDS),
     ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
+    "audit": Role("whoever writes down what the monitor's users do: the console, `monitor users`", (AUDIT,), (AUDIT,)),
     "auditor": Role(
-        "`monitor replay`, `export`, `model show`, `report`",
-        (EVENTS, KEYED, ALERTS, REFERENCE, RULES, DISPOSITIONS, SCORE_STATE),
+        "`monitor replay`, `export`, `model show`, `report`, `audit`",
+        (AUDIT, EVENTS, KEYED, ALERTS, REFERENCE, RULES, DISPOSITIONS, SCORE_STATE),
         group="Describe",
         of_all=("Describe",),
     ),
@@ -116,7 +121,7 @@ def rights_of(role: str, group: str) -> list[Right]:
     rights += [Right("Write", "topic", name) for name in found.writes]
     rights += [Right(operation, "topic", PREFIX, is_prefix=True) for operation in found.of_all]
     if found.group is not None:
-        rights.append(Right(found.group, "group", group))
+        rights.append(Right(found.group, "group", group + found.group_suffix))
     return rights
 
 

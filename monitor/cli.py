@@ -26,6 +26,8 @@ COMMANDS = {
     "topics": "monitor.commands.topics:topics",
     "schema": "monitor.commands.data:schema",
     "acls": "monitor.commands.acls:acls",
+    "audit": "monitor.cli:audit_app",
+    "users": "monitor.cli:users_app",
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
     "sinks": "monitor.cli:sinks_app",
@@ -44,6 +46,8 @@ RULES = {
     "diff": "monitor.commands.rules_run:diff",
     "deploy": "monitor.commands.rules_deploy:deploy",
     "versions": "monitor.commands.rules_deploy:versions",
+    "keygen": "monitor.commands.rules_sign:keygen",
+    "sign": "monitor.commands.rules_sign:sign",
     "lint": "monitor.commands.rules_lint:lint_command",
     "new": "monitor.commands.rules_write:new",
     "coverage": "monitor.commands.rules_write:coverage",
@@ -73,6 +77,27 @@ sinks_app = lazy_group(
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},
     "Reports: how good the queue gets by what the desk says, and whom alerts fall upon.",
+)
+audit_app = lazy_group(
+    {
+        "verify": "monitor.commands.audit:verify",
+        "head": "monitor.commands.audit:head",
+        "list": "monitor.commands.audit:list_events",
+        "show": "monitor.commands.audit:show",
+        "relay": "monitor.commands.audit_relay:relay",
+    },
+    "The audit log: what the monitor's own users did, and whether anybody changed what is written of it.",
+)
+users_app = lazy_group(
+    {
+        "add": "monitor.commands.users:add",
+        "list": "monitor.commands.users:list_users",
+        "roles": "monitor.commands.users:roles",
+        "disable": "monitor.commands.users:disable",
+        "enable": "monitor.commands.users:enable",
+        "reset": "monitor.commands.users:reset",
+    },
+    "The local users of the console. No password or secret is ever an argument.",
 )
 MODEL = {
     "show": "monitor.commands.model:show",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from monitor.secret_files import BadSecretFile, check_mode
+
 if TYPE_CHECKING:
     import ssl
 
@@ -84,6 +86,8 @@ class Connection:
             ) from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certificate_file is not None:
+            assert self.key_file is not None
+            _check("KAFKA_KEY_FILE", self.key_file)
             try:
                 context.load_cert_chain(self.certificate_file, self.key_file)
             except (OSError, ValueError) as error:
@@ -96,6 +100,7 @@ class Connection:
     def password(self) -> str:
         """The password in ``password_file``, without the line's end. Raises :class:`BadConnection`."""
         assert self.password_file is not None
+        _check("KAFKA_PASSWORD_FILE", self.password_file)
         try:
             found = self.password_file.read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -103,6 +108,13 @@ class Connection:
         if not found:
             raise BadConnection(f"KAFKA_PASSWORD_FILE {self.password_file} is empty")
         return found
+
+
+def _check(setting: str, path: Path) -> None:
+    try:
+        check_mode(path)
+    except BadSecretFile as error:
+        raise BadConnection(f"{setting} {error}") from None
 
 
 def _why(error: Exception) -> str:

@@ -123,7 +123,7 @@ class Metrics:
         self.rule_problems = Gauge(name + "rule_problems", "Rules refused at load", registry=self.registry)
         self.rules_refused = Counter(
             name + "rules_refused",
-            "Packs of rules refused for a flaw, so that the one before stays",
+            "Packs of rules refused for a flaw or their signature, so that the one before stays",
             registry=self.registry,
         )
         self.rules_info = Gauge(name + "rules_info", "The version of the rules", ["version"], registry=self.registry)

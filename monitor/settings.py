@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     )
     rules: Path = Field(default_factory=pack_dir, description="folder of Sigma rules")
     rules_interval: float = Field(5.0, gt=0, description="seconds between looks for changed rules in the folder")
+    rules_keys: Path | None = Field(
+        None, description="file or folder of public keys; with it, rules count only if one of them has signed them"
+    )
     quantile: float = Field(0.999, gt=0.5, lt=1, description="a lookup alerts when its score is above this quantile")
     metrics_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics; 0 picks a free one")
@@ -103,6 +106,45 @@ class Settings(BaseSettings):
     )
     answer_within_days: float = Field(7.0, gt=0, description="days a supervisor has to answer, before the desk is told")
     sinks: Path | None = Field(None, description="TOML file that says how people are told of incidents")
+    audit_retention_days: int = Field(1830, ge=1, description="days audit records are kept")
+    audit_key_file: Path | None = Field(
+        None, description="file of the private key (Ed25519, PEM) that signs audit records; readable by us alone"
+    )
+    audit_keys: Path | None = Field(
+        None, description="file or folder of the public keys whose audit records `monitor audit verify` accepts"
+    )
+    audit_within: float = Field(
+        10.0, gt=0, description="seconds within which the audit log must have an event, or what it is about is not done"
+    )
+    users_file: Path | None = Field(
+        None, description="file of the local users (`monitor users`); or else LOOKUP_MONITOR_OIDC_ISSUER"
+    )
+    sessions_file: Path | None = Field(
+        None, description="file of who is logged in; without it all log in again after a restart"
+    )
+    session_idle: float = Field(900.0, ge=60, description="seconds without a request after which a login ends")
+    session_longest: float = Field(36_000.0, ge=60, description="seconds after which a login ends whatever happens")
+    session_requests: float = Field(300.0, ge=10, description="requests a minute that one login may make")
+    console_url: str | None = Field(
+        None, description="how browsers reach the console, `https://…`; without it this machine alone does, by http"
+    )
+    console_certificate_file: Path | None = Field(None, description="file of the console's certificates (PEM)")
+    console_key_file: Path | None = Field(None, description="file of the key (PEM) of that certificate")
+    console_proxies: str = Field(
+        "", description="addresses or networks of the proxies before the console that are believed, comma-separated"
+    )
+    oidc_issuer: str | None = Field(None, description="the identity provider (OpenID Connect) that says who people are")
+    oidc_client_id: str | None = Field(None, description="what the monitor is called there")
+    oidc_client_secret_file: Path | None = Field(None, description="file of the secret it shows there")
+    oidc_name_claim: str = Field("sub", description="the claim that holds a person's name")
+    oidc_unit_claim: str = Field("unit", description="the claim that holds their unit")
+    oidc_roles_claim: str = Field("groups", description="the claim that holds what their roles are told by")
+    oidc_roles: str = Field(
+        "", description="what in that claim is which role, comma-separated: `grp-desk=desk,grp-audit=auditor`"
+    )
+    oidc_acr: str | None = Field(
+        None, description="how they must have logged in there (`acr`), if that is to be checked"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @model_validator(mode="after")

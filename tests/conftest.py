@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,16 @@ from xdist.scheduler import LoadScopeScheduling
 _LIVE = "tests/live/"
 #: The console of the commands is as wide as the terminal was when a process first said something: for tests, whichever came first.
 os.environ["COLUMNS"] = "240"
+#: Secrets that tests write are readable by their owner alone, as they must be; that others are refused has its own tests.
+os.umask(0o077)
+
+
+@pytest.fixture
+def lax_umask() -> Iterator[None]:
+    """For tests of what is readable by its owner alone because the monitor makes it so."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 class _Sharing(LoadScopeScheduling):  # type: ignore[misc]

@@ -17,6 +17,7 @@ import typer
 
 from monitor.commands.common import fail, kafka_errors, progress, say
 from monitor.evidence import Damaged, Unusable
+from monitor.secret_files import BadSecretFile, read_secret
 from monitor.settings import Settings
 from monitor.when import parse_duration, parse_when
 
@@ -257,7 +258,10 @@ def _parsed(name: str, parse: Callable[[], int]) -> int:
 def _key(path: Path | None) -> bytes | None:
     if path is None:
         return None
-    key = path.read_bytes().strip()
+    try:
+        key = read_secret(path).strip()
+    except BadSecretFile as error:
+        raise Unusable(str(error)) from None
     if len(key) < 16:
         raise Unusable(f"{path} has {len(key)} bytes; a key has at least 16 (make one: openssl rand -hex 32)")
     return key

@@ -13,10 +13,13 @@ from rich.table import Table
 from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_errors, out
 from monitor.commands.ingest import send_chunks
 from monitor.rules import load_texts
+from monitor.rules.signature import BadSignature, signed_by
+from monitor.secret_files import BadSecretFile
 from monitor.settings import Settings
 from monitor.stream.folder import RuleFolder
+from monitor.stream.key_files import public_keys_in
 from monitor.stream.topics import RULES
-from monitor.stream.versions import CURRENT, decode, pack_records, switch_records
+from monitor.stream.versions import CURRENT, Files, decode, pack_records, switch_records
 
 
 def deploy(folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of rules")]) -> None:
@@ -24,18 +27,32 @@ def deploy(folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of
     settings = Settings()
     if not folder.is_dir():
         raise fail(f"{folder} is not a folder of rules")
-    files = RuleFolder(folder).read()
+    place = RuleFolder(folder)
+    files, signatures = place.read(), place.signatures()
+    _check(settings, files, signatures)
     problems = load_texts(files).problems
     for problem in problems:
         err.print(str(problem), markup=False, soft_wrap=True)
     if problems:
         raise fail(f"{len(problems)} problems; nothing was deployed", code=1)
-    version, pack = pack_records(files)
+    version, pack = pack_records(files, signatures)
     # Whoever reads of a version must find it: the pack first, and what names it when Kafka has the pack.
     for records in (pack, switch_records(version, settings.partitions)):
         for _ in send_chunks(settings, records):
             pass
     out.print(f"rules {version} deployed: {len(files)} files")
+
+
+def _check(settings: Settings, files: Files, signatures: bytes | None) -> None:
+    """Exits when workers would refuse the pack."""
+    try:
+        keys = public_keys_in(settings.rules_keys)
+        if keys is not None:
+            out.print(f"signed by {signed_by(files, signatures, keys)}")
+    except BadSecretFile as error:
+        raise fail(str(error)) from None
+    except BadSignature as error:
+        raise fail(f"the pack is refused: {error}; nothing was deployed", code=1) from None
 
 
 def versions() -> None:

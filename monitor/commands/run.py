@@ -29,11 +29,14 @@ OUTSIDE: Final = {
     "rank": "rank",
     "incidents": "incidents run",
     "sinks": "sinks run",
+    "relay": "audit relay",
 }
 
 
 def worker() -> None:
     """Run one worker; start as many as there are partitions, each on its own metrics port."""
+    from monitor.secret_files import BadSecretFile
+    from monitor.stream.key_files import public_keys_in
     from monitor.stream.run import run_worker
     from monitor.stream.sampling import reviewed
     from monitor.stream.tables import Tables
@@ -45,7 +48,8 @@ def worker() -> None:
     try:
         reviewed(settings)  # a key that cannot be used is said before anything is read
         tables = Tables(settings)
-    except (BadKey, OSError) as error:
+        public_keys_in(settings.rules_keys)
+    except (BadKey, BadSecretFile, OSError) as error:
         raise fail(str(error)) from None
     raise typer.Exit(run_worker(settings, rules, tables, refused))
 

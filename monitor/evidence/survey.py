@@ -17,10 +17,12 @@ from monitor.evidence.kafka_log import Log
 from monitor.reach import longest_wait
 from monitor.rerun import Fact, Message, version_in
 from monitor.rules import load_texts
-from monitor.rules.load import version_of
+from monitor.secret_files import BadSecretFile
 from monitor.settings import Settings
+from monitor.signing import PublicKeys
 from monitor.stream import topics
-from monitor.stream.versions import CURRENT, decode
+from monitor.stream.key_files import public_keys_in
+from monitor.stream.versions import CURRENT, accepted
 
 _DAY_MS: Final = 24 * 3600 * 1000
 #: So many records of a keyed partition are looked at, at most, to find by which rules its sources began.
@@ -57,7 +59,10 @@ def survey(log: Log, from_ms: int, to_ms: int, wait: float) -> KafkaSpan:
     """
     settings = log.settings
     settled = [past for _, past in log.ranges(topics.ALERTS)]
-    packs, current = _packs(log)
+    try:
+        packs, current = _packs(log, public_keys_in(settings.rules_keys))
+    except BadSecretFile as error:
+        raise Unusable(str(error)) from None
     ranges, received_to_ms = _ranges(log, packs, from_ms, to_ms)
     received = _oldest_received(log, ranges)
     cut = [at for (first, _), at in zip(ranges, received, strict=True) if first > 0]
@@ -165,20 +170,21 @@ def message_of(record: Any) -> Message:
     )
 
 
-def _packs(log: Log) -> tuple[dict[str, dict[str, str]], str | None]:
+def _packs(log: Log, keys: PublicKeys | None) -> tuple[dict[str, dict[str, str]], str | None]:
     """Every version that was deployed, the first deployed first, and the one that is now."""
     found: dict[str, dict[str, str]] = {}
     current = None
     for record in log.read(topics.RULES, 0, *log.ranges(topics.RULES)[0]):
         if record.key == CURRENT:
-            current = (record.value or b"").decode("ascii", "replace")
+            version = (record.value or b"").decode("ascii", "replace")
+            if keys is None or version in found:
+                current = version
         elif record.key is not None and record.value is not None:
             try:
-                texts = decode(record.value)
+                texts, _ = accepted(record.key, record.value, record.headers or (), keys)
             except ValueError:
                 continue  # workers refuse it too
-            if version_of(texts).encode() == record.key:
-                found.setdefault(version_of(texts), texts)
+            found.setdefault(record.key.decode("ascii"), texts)
     if not found:
         raise Unusable(
             "no rules were ever deployed in this Kafka, so no worker has judged anything; start `monitor worker`"

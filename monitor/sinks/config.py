@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from monitor.secret_files import BadSecretFile, check_mode
+
 Kind = Literal["question", "desk", "page", "escalation", "acknowledged", "closed"]
 _CALLS: tuple[Kind, ...] = ("page", "escalation", "acknowledged", "closed")
 
@@ -62,7 +64,10 @@ class SinkConfig(BaseModel):
             found = env.get(self.secret_env, "")
         elif self.secret_file is not None:
             try:
+                check_mode(self.secret_file)
                 found = self.secret_file.read_text()
+            except BadSecretFile as error:
+                raise BadSinks(f"sink {self.name}: {error}") from None
             except (OSError, UnicodeDecodeError) as error:
                 raise BadSinks(f"sink {self.name}: {self.secret_file}: {type(error).__name__}") from None
         else:

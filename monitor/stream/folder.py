@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from monitor.rules import read_dir
+from monitor.rules.signature import FILE
 
 
 class RuleFolder:
@@ -18,6 +19,13 @@ class RuleFolder:
         """The texts, named by their place below the folder: another machine may keep them elsewhere."""
         self._seen = self._marks()
         return {str(Path(path).relative_to(self._folder)): text for path, text in read_dir(self._folder).items()}
+
+    def signatures(self) -> bytes | None:
+        """The file of signatures in it, if there is one."""
+        try:
+            return (self._folder / FILE).read_bytes()
+        except OSError:
+            return None
 
     def has_changed(self) -> bool:
         """Whether it differs from what was read last. A folder that is gone for a moment (a mount) has not changed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,10 +18,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from monitor.connection import Connection
 from monitor.rerun import UnknownPack
 from monitor.rules import RuleSet
-from monitor.rules.load import version_of
+from monitor.signing import PublicKeys
 from monitor.stream.closing import leave
 from monitor.stream.topics import RULES
-from monitor.stream.versions import CURRENT, Files, decode
+from monitor.stream.versions import CURRENT, Files, accepted
 
 log = structlog.get_logger(__name__)
 #: How long a version that a control record names may take to come, in seconds: it was written before the record.
@@ -36,14 +36,20 @@ class PackFeed:
         kafka: Connection,
         load: Callable[[Files], RuleSet],
         follow: Callable[[asyncio.Task[None]], None] = lambda task: None,
+        keys: PublicKeys | None = None,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """``follow`` is told the task that keeps it in step; when that fails, what is known is no longer what is there."""
+        """``follow`` is told the task that keeps it in step; when that fails, what is known is no longer what is there. With ``keys``,
+        packs that none of them has signed are not there, whatever names them. ``refused`` is called for each that is refused."""
         self._load = load
         self._texts: dict[str, dict[str, str]] = {}
         self._made: dict[str, RuleSet] = {}
+        self._bad = set[str]()
         self.current: str | None = None
         self._came = asyncio.Condition()
         self._told = follow
+        self._keys = keys
+        self._refused = refused
         # A topic that was made anew is read from its beginning.
         self._consumer = AIOKafkaConsumer(
             **kafka.options(), enable_auto_commit=False, fetch_max_wait_ms=200, auto_offset_reset="earliest"
@@ -85,11 +91,11 @@ class PackFeed:
         return made
 
     async def ensure(self, version: str) -> RuleSet:
-        """The rules of a version that may still be on its way. Raises :class:`UnknownPack` when it does not come."""
+        """The rules of a version that may still be on its way. Raises :class:`UnknownPack` when it does not come, or was refused."""
         async with self._came:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_COMES_WITHIN):
-                    await self._came.wait_for(lambda: version in self._texts)
+                    await self._came.wait_for(lambda: version in self._texts or version in self._bad)
         return self.rules(version)
 
     async def _follow(self) -> None:
@@ -99,18 +105,25 @@ class PackFeed:
     async def _take(self) -> None:
         for records in (await self._consumer.getmany(timeout_ms=1000)).values():
             for record in records:
-                self._put(record.key, record.value, record.offset)
+                self._put(record)
             async with self._came:
                 self._came.notify_all()
 
-    def _put(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+    def _put(self, record: Any) -> None:
+        key, value = record.key, record.value
         try:
             if key == CURRENT:
-                self.current = (value or b"").decode("ascii")
+                version = (value or b"").decode("ascii")
+                if self._keys is not None and version not in self._texts:
+                    raise ValueError("it names a version that no accepted key has signed")
+                self.current = version
             elif key is not None and value is not None:
-                texts = decode(value)
-                if version_of(texts) != key.decode("ascii"):
-                    raise ValueError("the key is not the version of the texts")
+                texts, signed_by = accepted(key, value, record.headers or (), self._keys)
                 self._texts[key.decode("ascii")] = texts
+                self._bad.discard(key.decode("ascii"))
+                log.info("rule pack", version=key.decode("ascii"), signed_by=signed_by)
         except ValueError as error:
-            log.warning("rule pack refused", topic=RULES, partition=0, offset=offset, why=str(error))
+            self._refused()
+            if key is not None and key != CURRENT:
+                self._bad.add(key.decode("ascii", "replace"))
+            log.warning("rule pack refused", topic=RULES, partition=0, offset=record.offset, why=str(error))

@@ -11,6 +11,8 @@ import hmac
 from pathlib import Path
 from typing import Final
 
+from monitor.secret_files import BadSecretFile, check_mode
+
 _POSITION_BYTES: Final = 8
 _TAG_BYTES: Final = 32
 #: The highest bit of the position says that a signature follows it.
@@ -85,7 +87,10 @@ def _tag(key: bytes, where: tuple[str, int, str], head: bytes, value: bytes) -> 
 def read_keys(path: Path) -> tuple[bytes, ...]:
     """The keys in a file, one a line, the one to sign with first. Raises :class:`BadKey`."""
     try:
+        check_mode(path)
         lines = path.read_bytes().split(b"\n")
+    except BadSecretFile as error:
+        raise BadKey(f"{error}; it must hold a key a line (make one: openssl rand -hex 32)") from None
     except OSError as error:
         raise BadKey(f"{path}: {error.strerror}; it must hold a key a line (make one: openssl rand -hex 32)") from None
     keys = tuple(line.strip() for line in lines if line.strip())

@@ -39,6 +39,7 @@ SINKS_DLQ: Final = "lookup.sinks.dlq.v1"
 SINKS_STATE: Final = "lookup.sinks.state.v1"
 INCIDENTS_STATE: Final = "lookup.incidents.state.v1"
 RANK_STATE: Final = "lookup.rank.state.v1"
+AUDIT: Final = "lookup.audit.v1"
 #: The changelog of the state that comes of each of the workers' topics.
 STATE_OF: Final = {EVENTS: INTAKE_STATE, KEYED: DETECT_STATE, FEATURES: SCORE_STATE}
 
@@ -136,6 +137,13 @@ def topics_of(settings: Settings) -> list[Topic]:
         Topic(COMMANDS, 1, replicas, kept(settings.alert_retention_days)),
         Topic(COMMANDS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
         Topic(SINKS_DLQ, 1, replicas, kept(settings.dlq_retention_days) | {"max.message.bytes": str(_LARGE_BYTES)}),
+        # What the monitor's users did, in one order. What one broker alone has is not yet in the log.
+        Topic(
+            AUDIT,
+            1,
+            replicas,
+            kept(settings.audit_retention_days) | {"min.insync.replicas": str(max(1, replicas - 1))},
+        ),
         Topic(INTAKE_STATE, count, replicas, changelog),
         Topic(DETECT_STATE, count, replicas, changelog),
         Topic(SCORE_STATE, count, replicas, {**changelog, "max.message.bytes": str(_LARGE_BYTES)}),

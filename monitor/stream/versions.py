@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -11,11 +11,15 @@ import msgspec
 from monitor.rerun import CONTROL, ROLL_BACK
 from monitor.rules import RuleSet
 from monitor.rules.load import version_of
+from monitor.rules.signature import signed_by
+from monitor.signing import PublicKeys
 from monitor.stream.batches import Out
 from monitor.stream.topics import EVENTS, RULES
 
 #: The key under which the version that is deployed stands.
 CURRENT: Final = b"current"
+#: The header of a pack's signatures.
+SIGNATURES: Final = "signatures"
 Files = Mapping[str, str]
 
 
@@ -59,10 +63,23 @@ def decode(raw: bytes) -> dict[str, str]:
         raise ValueError(f"not a rule pack: {error}") from None
 
 
-def pack_records(files: Files) -> tuple[str, list[Out]]:
-    """The version, and what has to be in Kafka before anything names it."""
+def pack_records(files: Files, signatures: bytes | None = None) -> tuple[str, list[Out]]:
+    """The version, and what has to be in Kafka before anything names it; with the pack's signatures, if it has any."""
     version = version_of(files)
-    return version, [Out(RULES, 0, version.encode(), encode(files), None)]
+    headers = () if signatures is None else ((SIGNATURES, signatures),)
+    return version, [Out(RULES, 0, version.encode(), encode(files), None, headers)]
+
+
+def accepted(
+    key: bytes, value: bytes, headers: Iterable[tuple[str, bytes]], keys: PublicKeys | None
+) -> tuple[dict[str, str], str | None]:
+    """The texts of a pack's record, and with ``keys`` the one that signed it. Raises ``ValueError`` for what no worker takes."""
+    texts = decode(value)
+    if version_of(texts).encode() != key:
+        raise ValueError("the key is not the version of the texts")
+    if keys is None:
+        return texts, None
+    return texts, signed_by(texts, dict(headers).get(SIGNATURES), keys)
 
 
 def switch_records(version: str, partitions: int) -> list[Out]:

@@ -36,6 +36,7 @@ from monitor.stream.deployment import Deployment
 from monitor.stream.detect import Chunk, Detect, Written
 from monitor.stream.feed import ReferenceFeed
 from monitor.stream.intake import Intake
+from monitor.stream.key_files import public_keys_in
 from monitor.stream.model_watch import ModelWatch
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
@@ -125,10 +126,12 @@ class Worker:
         await self._writer.start()
         self._feed = ReferenceFeed(self.settings.kafka, self.metrics, self.app.depends_on, self.progress.heard)
         await self._feed.start()
-        self._packs = PackFeed(self.settings.kafka, self._load_pack, self.app.depends_on)
+        keys = public_keys_in(self.settings.rules_keys)
+        refused = self.metrics.rules_refused.inc
+        self._packs = PackFeed(self.settings.kafka, self._load_pack, self.app.depends_on, keys, refused)
         await self._packs.start()
         self._deployment = Deployment(
-            self.settings, self.metrics, self._packs, self._feed.reference, partial(self._write, "intake")
+            self.settings, self.metrics, self._packs, self._feed.reference, partial(self._write, "intake"), keys
         )
         self._show_version(await self._deployment.at_start())
         # The reference data stays; without this the garbage collector would walk all of it again and again.

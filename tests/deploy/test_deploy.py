@@ -20,6 +20,7 @@ from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
 from monitor.metrics import CanaryMetrics, FairnessMetrics, Metrics, RankMetrics, WatchMetrics
 from monitor.metrics_incidents import IncidentMetrics
+from monitor.metrics_relay import RelayMetrics
 from monitor.metrics_sinks import SinkMetrics
 from monitor.selfcheck import ReplayMetrics
 from monitor.settings import ENV_PREFIX, Settings
@@ -181,6 +182,7 @@ def series() -> dict[str, set[str]]:
         RankMetrics(),
         IncidentMetrics(),
         SinkMetrics(["pager"]),
+        RelayMetrics(),
         FairnessMetrics(),
     )
     for metrics in every:

@@ -18,11 +18,13 @@ from secure_kafka import Authority, SecureKafka, secure_kafka
 from typer.testing import CliRunner
 
 from monitor import acls
+from monitor.audit.event import AuditEvent
 from monitor.cli import app
 from monitor.commands.run import spawn_worker, stop_workers
 from monitor.connection import Connection
 from monitor.settings import Settings
 from monitor.stream import topics
+from monitor.stream.auditing import audited
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.tables import read_to_end
 from tests.sinks.made import receiver
@@ -35,6 +37,7 @@ PROCESSES = {
     "rank": "rank",
     "incidents": "incidents run",
     "sinks": "sinks run",
+    "relay": "audit relay",
 }
 
 
@@ -171,6 +174,11 @@ def work(force: Force) -> None:
     force.monitor("auditor", "model", "show")
     force.monitor("author", "model", "versions")
     force.monitor("auditor", "report", "fairness")
+    looked = AuditEvent(id="looked-1", time="2026-11-27T10:00:00Z", by="d-1", what="search", subjects=("AB-12-CD",))
+    asyncio.run(audited(force.settings("audit"), looked))
+    assert "no break" in force.monitor("auditor", "audit", "verify")
+    # What they looked at is a lookup now.
+    wait_for(lambda: any(b"looked-1" in each for each in read(admin, topics.EVENTS)), 60, "the lookup of a search")
 
 
 def read(kafka: Connection, topic: str) -> list[bytes]:
@@ -223,6 +231,10 @@ def test_every_right_is_needed(force: Force, role: str) -> None:
         ("incidents", topics.ALERTS),
         ("auditor", topics.ALERTS),
         ("auditor", topics.EVENTS),
+        ("auditor", topics.AUDIT),
+        ("desk", topics.AUDIT),
+        ("relay", topics.AUDIT),
+        ("audit", topics.EVENTS),
     ],
 )
 def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topic: str) -> None:
@@ -252,6 +264,9 @@ def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topi
         ("desk", topics.EVENTS),
         ("desk", topics.KEYED),
         ("operator", topics.EVENTS),
+        ("desk", topics.AUDIT),
+        ("worker", topics.AUDIT),
+        ("audit", topics.EVENTS),
     ],
 )
 def test_a_role_does_not_read_what_is_not_its_own(force: Force, role: str, topic: str) -> None:

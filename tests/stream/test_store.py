@@ -64,6 +64,7 @@ def files_of(process: psutil.Process) -> list[Path]:
     return found
 
 
+@pytest.mark.usefixtures("lax_umask")
 def test_the_file_is_private_and_has_no_name(tmp_path: Path) -> None:
     store = BlobStore(tmp_path)
     store.update({f"k{number}": b"x" * 100 for number in range(50_000)})

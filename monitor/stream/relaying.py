@@ -1,0 +1,92 @@
+"""``monitor audit relay``: what the monitor's own users looked at, from ``lookup.audit.v1`` into ``lookup.events.v1``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from monitor.audit.chain import BadLink, link_of
+from monitor.audit.relay import LookupsOf, lookups_of
+from monitor.metrics_relay import RelayMetrics
+from monitor.settings import Settings
+from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.patient import Patient
+from monitor.stream.topics import AUDIT, EVENTS, partition_of
+
+log = structlog.get_logger(__name__)
+_TP: Final = TopicPartition(AUDIT, 0)
+#: What is added to the workers' consumer group to name the relay's own, which keeps how far it has come.
+GROUP_SUFFIX: Final = "-relay"
+
+
+class Relay(Patient):
+    """Reads audit records and writes the lookups they are. How far it has come is committed when Kafka has the lookups: after a crash some
+    are written again, with the same ids, and are dropped where all repeated lookups are."""
+
+    name = "the relay"
+
+    def __init__(self, settings: Settings, metrics: RelayMetrics, of: LookupsOf = lookups_of) -> None:
+        super().__init__(settings)
+        self._metrics = metrics
+        self._of = of
+        self._has_begun = False
+
+    def why_not_ready(self) -> str | None:
+        """``None`` while it does its work, else why not."""
+        if self._trouble is not None:
+            return f"Kafka: {self._trouble}"
+        return None if self._has_begun else "starting"
+
+    def _note_answer(self) -> None:
+        self._has_begun = True
+        self._metrics.progress.set(time.time())
+
+    async def _open(self) -> None:
+        self._writer = BatchWriter(self._settings.kafka)
+        self._consumer = AIOKafkaConsumer(
+            **self._settings.kafka.options(),
+            group_id=self._settings.group + GROUP_SUFFIX,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=200,
+        )
+        self._consumer.assign([_TP])
+        try:
+            await self._writer.start()
+            await self._consumer.start()
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        await self._until_done(self._open)
+        try:
+            while not stop.is_set():
+                for records in (await self._fetch(_TP)).values():
+                    await self._pass_on(records)
+        finally:
+            await self._close()
+
+    async def _pass_on(self, records: list[Any]) -> None:
+        out = [each for record in records for each in self._made_of(record)]
+        if out:
+            await self._until_done(lambda: self._writer.write(out))
+        past = {_TP: OffsetAndMetadata(records[-1].offset + 1, "")}
+        await self._until_done(lambda: self._consumer.commit(past))
+        self._metrics.lookups.inc(len(out))
+
+    def _made_of(self, record: Any) -> list[Out]:
+        try:
+            event = link_of(record.value).event
+        except BadLink:
+            self._metrics.bad.inc()
+            log.error("an audit record cannot be read", topic=AUDIT, offset=record.offset)
+            return []
+        partition = partition_of(event.by, self._settings.partitions)
+        return [Out(EVENTS, partition, event.by.encode(), orjson.dumps(each), None) for each in self._of(event)]
