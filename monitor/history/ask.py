@@ -26,6 +26,9 @@ class Period(NamedTuple):
     until: datetime | None = None
 
 
+ALWAYS: Final = Period()
+
+
 class Linked(NamedTuple):
     """A subject that is linked with what was asked for, and how: ``itself``, or by which subject and what it is to it."""
 
@@ -49,7 +52,7 @@ class Looker(NamedTuple):
 class History:
     """Questions to one archive as it was when this was made; what is archived after that is not seen."""
 
-    def __init__(self, archive: Archive, period: Period = Period(), threads: int | None = None) -> None:
+    def __init__(self, archive: Archive, period: Period = ALWAYS, threads: int | None = None) -> None:
         """``threads``: how many to use at most. Raises :class:`monitor.archive.store.ArchiveMissing`."""
         import duckdb
 
