@@ -21,6 +21,7 @@ from rich.console import Console
 
 from monitor.archive.store import Archive
 from monitor.history.ask import History
+from monitor.trace.alert import to_raise
 from monitor.trace.ask import trace_of
 from monitor.trace.model import Leak
 from tests.trace.force import Force
@@ -44,16 +45,17 @@ def worlds(
     """Exit code 0: the leaker is first in nine runs of ten; 1: not."""
     with tempfile.TemporaryDirectory(prefix="lookup-monitor-") as folder:
         force = Force(Path(folder), seed, days, actors)
-        first = beyond = innocents = 0
+        first = beyond = others = raised = 0
         for number in range(runs):
             play = force.play(number, elsewhere)
             suspects = trace_of(force.history, play.leaks)[0].suspects()
             first += bool(suspects) and suspects[0].actor == play.leaker
             beyond += any(each.actor == play.leaker and each.corrected <= 0.01 for each in suspects)
-            innocents += sum(each.corrected <= 0.01 and each.actor != play.leaker for each in suspects)
+            others += sum(each.corrected <= 0.01 and each.actor != play.leaker for each in suspects)
+            raised += sum(each.actor != play.leaker for each in to_raise(suspects))
     console.print(
         f"seed {seed}, {actors} actors, {days} days, {elsewhere:.0%} from elsewhere: first in {first} of {runs}; beyond chance"
-        f" (1 in 100, corrected) {beyond}, and {innocents} others, all runs together"
+        f" (1 in 100, corrected) {beyond}, and {others} others, all runs together; alerts about others {raised}"
     )
     raise typer.Exit(0 if first >= TARGET_FIRST * runs else 1)
 

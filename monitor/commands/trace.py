@@ -26,7 +26,7 @@ def trace(
     ] = 0.1,
     top: Annotated[int, typer.Option(help="how many to show", min=1)] = 10,
     incident: Annotated[
-        bool, typer.Option("--incident", help="raise an alert about those whom chance does not explain (1 in 100)")
+        bool, typer.Option("--incident", help="raise an alert about whom chance does not explain (1 in 100)")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
@@ -34,7 +34,7 @@ def trace(
 
     What it says is a reason to look further, and no proof. Exit code 1: chance does not explain somebody; 0: it may explain all.
     """
-    from monitor.trace.alert import DESK, alert_of
+    from monitor.trace.alert import alert_of, to_raise
     from monitor.trace.ask import trace_of
     from monitor.trace.model import BadLeaks, read_leaks
 
@@ -47,7 +47,7 @@ def trace(
     found, looks = trace_of(history_of(first.isoformat(), last.isoformat()), leaks, reach, other)
     suspects = found.suspects()
     couples = found.couples(suspects)
-    beyond = [each for each in suspects if each.corrected <= DESK]
+    beyond = to_raise(suspects)
     if as_json:
         _write_json(suspects[:top], couples, looks)
     else:

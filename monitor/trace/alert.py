@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from math import log10
+from math import log, log10
 from typing import Final
 
 from monitor.alerts import Alert, Entity, RuleInfo, alert_id
@@ -16,6 +16,21 @@ RULE_ID: Final = "3b9e1f0a-6c52-5b1d-8f47-9d2a7c4e5b10"
 TITLE: Final = "Had looked at what leaked"
 #: The corrected chance from which on a suspect is for the desk, and for the pager.
 DESK, PAGER = 0.01, 0.0001
+
+
+#: Whoever is less likely than the first suspect by more than this factor is named, and no alert is raised about them.
+MUCH_LESS: Final = 1000.0
+
+
+def to_raise(suspects: Sequence[Suspect]) -> list[Suspect]:
+    """Those about whom an alert is raised: chance does not explain them, and the first suspect is not much likelier.
+
+    Colleagues of whoever leaked share their subjects more than chance has it, so chance alone would accuse them too.
+    """
+    if not suspects:
+        return []
+    least = suspects[0].evidence - log(MUCH_LESS)
+    return [each for each in suspects if each.corrected <= DESK and each.evidence >= least]
 
 
 def alert_of(suspect: Suspect, leaks: Sequence[Leak], looks: Iterable[Look]) -> Alert:
