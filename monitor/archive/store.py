@@ -159,7 +159,7 @@ class Archive:
                 done.append(day)
         return done
 
-    def forget(self, before: date, held: Iterable[str] = (), unused_hours: float = 24.0) -> int:
+    def forget(self, before: date, held: Iterable[str] = (), unused_hours: int = 24) -> int:
         """Remove lookups from before ``before``, but for those of the actors and subjects ``held``; how many were removed.
 
         Then remove files that nothing uses any more and nobody did for ``unused_hours``; only then is it gone from the disk.
@@ -175,7 +175,7 @@ class Archive:
         self._clear(unused_hours)
         return removed
 
-    def _clear(self, unused_hours: float) -> None:
+    def _clear(self, unused_hours: int) -> None:
         self._open().vacuum(retention_hours=unused_hours, dry_run=False, enforce_retention_duration=False)
 
 

@@ -29,6 +29,7 @@ OUTSIDE: Final = {
     "rank": "rank",
     "incidents": "incidents run",
     "sinks": "sinks run",
+    "archive": "archive run",
 }
 
 
@@ -88,6 +89,8 @@ def up(
     with ExitStack() as stack:
         kafka = stack.enter_context(start_kafka(data or data_home() / "kafka"))
         settings = Settings(bootstrap=kafka.bootstrap)
+        if settings.archive is None:
+            settings = settings.model_copy(update={"archive": data_home() / "archive"})
         ensure_topics(settings)
         commands = ["worker"] * workers + list(OUTSIDE.values())
         ports = [settings.metrics_port + number for number in range(len(commands))]

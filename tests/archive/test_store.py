@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 
@@ -77,14 +79,17 @@ def test_two_writers_do_not_both_say_how_far_was_read(tmp_path: Path, monkeypatc
 
 
 def test_kill_9_at_any_moment_leaves_what_is_said_to_be_read(tmp_path: Path) -> None:
-    folder = tmp_path / "archive"
-    for _ in range(3):
+    folder, rng = tmp_path / "archive", random.Random(5)
+    for _ in range(4):
         environment = {**os.environ, "PYTHONPATH": os.getcwd()}
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True, env=environment
         )
         assert process.stdout is not None
         said = [int(process.stdout.readline()) for _ in range(4)]
+        time.sleep(
+            rng.uniform(0.0, 0.4)
+        )  # not to wait for something: so that it strikes anywhere in what is being done
         process.send_signal(signal.SIGKILL)
         process.wait()
         there = Archive(folder)
@@ -105,6 +110,8 @@ def test_the_files_of_a_day_are_put_together_and_nothing_changes(tmp_path: Path)
     assert there.days() == {date(2026, 1, 5): 1, date(2026, 1, 6): 1}
     assert ids(there) == before
     # Whoever reads the old files goes on reading them until they are cleared away.
+    assert len(list(there.folder.rglob("*.parquet"))) == MAX_FILES + 3
+    there.forget(date(2000, 1, 1))
     assert len(list(there.folder.rglob("*.parquet"))) == MAX_FILES + 3
     there.forget(date(2000, 1, 1), unused_hours=0)
     assert len(list(there.folder.rglob("*.parquet"))) == 2
