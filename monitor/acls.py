@@ -88,6 +88,7 @@ ROLES: Final[Mapping[str, Role]] = {
         of_all=_CHECKS,
     ),
     "sinks": Role("`monitor sinks run`", (INCIDENTS, SINKS_STATE), (SINKS_DLQ, SINKS_STATE), of_all=_CHECKS),
+    "archive": Role("`monitor archive run`", (KEYED,), of_all=_CHECKS),
     "topics": Role("`monitor topics` and `monitor doctor`", group="Describe", of_all=("Create", *_CHECKS)),
     "source": Role("a register's query system, or `monitor ingest`", writes=(EVENTS,)),
     "registrar": Role("`monitor reference load`", writes=(REFERENCE,)),
@@ -99,6 +100,7 @@ ROLES: Final[Mapping[str, Role]] = {
         (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ),
         (DISPOSITIONS, COMMANDS),
     ),
+    "investigator": Role("`monitor trace --incident`", writes=(ALERTS,)),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "auditor": Role(
         "`monitor replay`, `export`, `model show`, `report`",
