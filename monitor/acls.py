@@ -92,6 +92,7 @@ ROLES: Final[Mapping[str, Role]] = {
     ),
     "sinks": Role("`monitor sinks run`", (INCIDENTS, SINKS_STATE), (SINKS_DLQ, SINKS_STATE), of_all=_CHECKS),
     "relay": Role("`monitor audit relay`", (AUDIT,), (EVENTS,), "Read", _CHECKS, group_suffix="-relay"),
+    "archive": Role("`monitor archive run`", (KEYED,), of_all=_CHECKS),
     "topics": Role("`monitor topics` and `monitor doctor`", group="Describe", of_all=("Create", *_CHECKS)),
     "source": Role("a register's query system, or `monitor ingest`", writes=(EVENTS,)),
     "registrar": Role("`monitor reference load`", writes=(REFERENCE,)),
@@ -103,6 +104,7 @@ ROLES: Final[Mapping[str, Role]] = {
         (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ),
         (DISPOSITIONS, COMMANDS),
     ),
+    "investigator": Role("`monitor trace --incident`", writes=(ALERTS,)),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "audit": Role("whoever writes down what the monitor's users do: the console, `monitor users`", (AUDIT,), (AUDIT,)),
     "auditor": Role(

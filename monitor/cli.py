@@ -31,6 +31,10 @@ COMMANDS = {
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
     "sinks": "monitor.cli:sinks_app",
+    "archive": "monitor.cli:archive_app",
+    "hunt": "monitor.commands.history:hunt",
+    "timeline": "monitor.commands.history:timeline",
+    "trace": "monitor.commands.trace:trace",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",
     "reference": "monitor.cli:reference_app",
@@ -73,6 +77,14 @@ incidents_app = lazy_group(
 sinks_app = lazy_group(
     {"run": "monitor.commands.sinks:run", "list": "monitor.commands.sinks:list_sinks"},
     "Sinks: telling people of incidents, by Alertmanager, PagerDuty, webhook, mail, chat or OCSF.",
+)
+archive_app = lazy_group(
+    {
+        "run": "monitor.commands.archive:run",
+        "status": "monitor.commands.archive:status",
+        "compact": "monitor.commands.archive:compact",
+    },
+    "The archive: every lookup that was ever made, once, in Parquet.",
 )
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},

@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     oidc_acr: str | None = Field(
         None, description="how they must have logged in there (`acr`), if that is to be checked"
     )
+    archive: Path | None = Field(None, description="folder in which all lookups are kept, for hunts and traces")
+    archive_every: float = Field(60.0, gt=0, description="seconds from one write to the archive to the next")
+    archive_days: int = Field(1830, ge=1, description="days lookups are kept in the archive")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @model_validator(mode="after")

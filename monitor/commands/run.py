@@ -30,6 +30,7 @@ OUTSIDE: Final = {
     "incidents": "incidents run",
     "sinks": "sinks run",
     "relay": "audit relay",
+    "archive": "archive run",
 }
 
 
@@ -92,6 +93,8 @@ def up(
     with ExitStack() as stack:
         kafka = stack.enter_context(start_kafka(data or data_home() / "kafka"))
         settings = Settings(bootstrap=kafka.bootstrap)
+        if settings.archive is None:
+            settings = settings.model_copy(update={"archive": data_home() / "archive"})
         ensure_topics(settings)
         commands = ["worker"] * workers + list(OUTSIDE.values())
         ports = [settings.metrics_port + number for number in range(len(commands))]

@@ -19,6 +19,7 @@ from monitor.cli import COMMANDS
 from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
 from monitor.metrics import CanaryMetrics, FairnessMetrics, Metrics, RankMetrics, WatchMetrics
+from monitor.metrics_archive import ArchiveMetrics
 from monitor.metrics_incidents import IncidentMetrics
 from monitor.metrics_relay import RelayMetrics
 from monitor.metrics_sinks import SinkMetrics
@@ -184,6 +185,7 @@ def series() -> dict[str, set[str]]:
         SinkMetrics(["pager"]),
         RelayMetrics(),
         FairnessMetrics(),
+        ArchiveMetrics(),
     )
     for metrics in every:
         for family in metrics.registry.collect():
@@ -274,7 +276,8 @@ def test_the_readme_has_the_two_commands_and_every_setting() -> None:
 
 def test_every_library_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["local"]]
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [*project["project"]["dependencies"], *(each for extra in extras for each in extra)]
     named = (ROOT / "docs/decisions.md").read_text()
     for requirement in wanted:
         name = re.split(r"[\[<>=]", requirement)[0]

@@ -18,10 +18,12 @@ from secure_kafka import Authority, SecureKafka, secure_kafka
 from typer.testing import CliRunner
 
 from monitor import acls
+from monitor.archive.store import Archive
 from monitor.audit.event import AuditEvent
 from monitor.cli import app
 from monitor.commands.run import spawn_worker, stop_workers
 from monitor.connection import Connection
+from monitor.history.ask import History
 from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.auditing import audited
@@ -38,6 +40,7 @@ PROCESSES = {
     "incidents": "incidents run",
     "sinks": "sinks run",
     "relay": "audit relay",
+    "archive": "archive run",
 }
 
 
@@ -59,6 +62,8 @@ class Force:
             metrics_port=0,
             canary_every=1.0,
             sinks=self.folder / "sinks.toml",
+            archive=self.folder / "archive",
+            archive_every=0.5,
         )
 
     def start(self, role: str) -> None:
@@ -179,6 +184,29 @@ def work(force: Force) -> None:
     assert "no break" in force.monitor("auditor", "audit", "verify")
     # What they looked at is a lookup now.
     wait_for(lambda: any(b"looked-1" in each for each in read(admin, topics.EVENTS)), 60, "the lookup of a search")
+    investigate(force)
+
+
+def investigate(force: Force) -> None:
+    """Trace what somebody looked at and no record explains, as if it had leaked."""
+    archive = Archive(force.folder / "archive")
+
+    def most() -> tuple[str, list[str]] | None:
+        if not archive.exists:
+            return None
+        found = History(archive).db.execute(
+            "SELECT actor, list(DISTINCT subject) FROM lookups WHERE subject IS NOT NULL AND explanation <> 'record'"
+            " GROUP BY actor HAVING count(DISTINCT subject) >= 5 ORDER BY count(*) LIMIT 1"
+        )
+        return found.fetchone()
+
+    _, subjects = wait_for(most, 60, "lookups in the archive")
+    leaks = force.folder / "leaks.csv"
+    leaks.write_text("subject,date\n" + "".join(f"{subject},2030-01-01\n" for subject in subjects))
+    code, said = force.run(
+        force.settings("investigator"), "trace", "--subjects", str(leaks), "--within", "5000", "--incident"
+    )
+    assert (code, "alerts raised" in said) == (1, True), said
 
 
 def read(kafka: Connection, topic: str) -> list[bytes]:

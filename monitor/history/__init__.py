@@ -1,0 +1,1 @@
+"""What is asked of the archive: who looked at somebody, and what an actor did."""

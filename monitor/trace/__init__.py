@@ -1,0 +1,1 @@
+"""The leak trace: subjects have leaked, and the question is who had looked at them before."""
