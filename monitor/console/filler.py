@@ -57,7 +57,7 @@ class Filler(Patient):
         try:
             ends = await self._consumer.end_offsets(self._parts)
             count = 0
-            while any(await self._consumer.position(part) < end for part, end in ends.items()):
+            while [part for part, end in ends.items() if await self._consumer.position(part) < end]:
                 count += await self._take(await self._fetched())
             return count
         finally:

@@ -132,7 +132,9 @@ class Filling:
         self._bad(message.topic)
         log.error(f"{what} cannot be read", topic=message.topic, partition=message.part, offset=message.at)
 
-    def _put(self, connection: Connection, table: Table, found: list[dict[str, Any]], add: tuple[str, ...] = ()) -> None:
+    def _put(
+        self, connection: Connection, table: Table, found: list[dict[str, Any]], add: tuple[str, ...] = ()
+    ) -> None:
         """Insert rows, or replace those of the same key; the columns of ``add`` are added to what is there."""
         if not found:
             return
@@ -187,9 +189,7 @@ class Filling:
         made = self._insert(db.rule_fires)
         table, new = db.rule_fires.c, made.excluded
         # What is said of a rule is what its newest alert says, whichever came first.
-        is_newer = (new["last"] > table["last"]) | (
-            (new["last"] == table["last"]) & (new["newest"] > table["newest"])
-        )
+        is_newer = (new["last"] > table["last"]) | ((new["last"] == table["last"]) & (new["newest"] > table["newest"]))
         names = ("title", "level", "typology", "last", "newest")
         changed: dict[str, Any] = {name: case((is_newer, new[name]), else_=table[name]) for name in names}
         changed["fires"] = table.fires + new.fires

@@ -219,7 +219,7 @@ def open_store(url: str, fresh: bool = False) -> Engine:
     place = _place(url)
     is_sqlite = place.get_backend_name() == "sqlite"
     more: dict[str, Any] = {"connect_args": {"timeout": _BUSY_S}} if is_sqlite else {"pool_pre_ping": True}
-    engine = create_engine(place, pool_size=8, max_overflow=8, **more)
+    engine = create_engine(place, pool_size=8, max_overflow=8, hide_parameters=True, **more)
     if is_sqlite:
         _tune(engine)
     try:

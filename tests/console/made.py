@@ -114,4 +114,3 @@ def rows_of(engine: Engine) -> dict[str, list[Any]]:
         asked = "SELECT incident, words FROM texts ORDER BY incident"
         found["texts"] = [(each.incident, str(each.words)) for each in connection.execute(text(asked))]
     return found
-
