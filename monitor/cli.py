@@ -28,6 +28,7 @@ COMMANDS = {
     "acls": "monitor.commands.acls:acls",
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
+    "console": "monitor.commands.console:console_app",
     "sinks": "monitor.cli:sinks_app",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",

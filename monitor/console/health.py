@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
@@ -82,13 +83,14 @@ class Endpoints:
             return self._last[1]
 
     async def _ask(self) -> Health:
-        async with httpx.AsyncClient(timeout=ANSWERS_WITHIN) as client:
-            answers = await asyncio.gather(*(self._read(client, url) for url in self._urls))
+        urls = [each for found in await asyncio.gather(*map(self._addresses, self._urls)) for each in found]
+        async with httpx.AsyncClient(timeout=ANSWERS_WITHIN, trust_env=False) as client:
+            answers = await asyncio.gather(*(self._read(client, url) for url in urls))
         endpoints: list[Endpoint] = []
         counted: dict[str, float] = {}
         lags: dict[str, Lag] = {}
         registers: dict[str, dict[str, float]] = {}
-        for url, answer in zip(self._urls, answers, strict=True):
+        for url, answer in zip(urls, answers, strict=True):
             where = urlsplit(url).netloc
             endpoints.append(Endpoint(where, answer if isinstance(answer, str) else None))
             if isinstance(answer, str):
@@ -102,6 +104,24 @@ class Endpoints:
                     registers.setdefault(labels["register"], {})[name.removeprefix(_NAME + "source_")] = value
         rate = self._rate(counted)
         return Health(endpoints, rate, sorted(lags.values()), [_register(*each) for each in sorted(registers.items())])
+
+    async def _addresses(self, url: str) -> list[str]:
+        """The URL at each address that its name has: workers share one where there are several."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            return [url]
+        try:
+            asked = asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+            found = await asyncio.wait_for(asked, ANSWERS_WITHIN)
+        except (OSError, TimeoutError, ValueError):
+            return [url]
+        hosts = sorted({str(each[4][0]) for each in found})
+        # A name of this machine has an address of each kind, at which the same process answers, or nobody.
+        hosts = [each for each in hosts if ":" not in each] or hosts
+        if len(hosts) < 2:
+            return [url]
+        made = (f"[{host}]" if ":" in host else host for host in hosts)
+        return [parts._replace(netloc=f"{host}:{parts.port or 80}").geturl() for host in made]
 
     def _rate(self, counted: dict[str, float]) -> float | None:
         now, before = self._clock(), self._before

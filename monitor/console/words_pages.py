@@ -213,6 +213,7 @@ PAGES: Final[dict[str, tuple[str, str]]] = {
         "Lookups drawn at random, whatever the monitor thought of them. What you say about them keeps its figures honest.",
         "Willekeurig getrokken bevragingen, wat de monitor er ook van vond. Uw oordeel houdt de cijfers eerlijk.",
     ),
+    "review.choose": ("choose", "kies"),
     "review.do": ("Send", "Verstuur"),
     "review.sent": (
         "Your verdict was sent; the lookup leaves this list when it has been taken in.",
