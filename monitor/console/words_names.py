@@ -8,7 +8,7 @@ NAMES: Final[dict[str, tuple[str, str]]] = {
     "status.unclosed": ("to be worked on", "te behandelen"),
     "status.open": ("open", "open"),
     "status.acknowledged": ("acknowledged", "in behandeling"),
-    "status.muted": ("told by a ring’s", "valt onder een groep"),
+    "status.muted": ("muted by a ring", "valt onder een groep"),
     "status.closed": ("closed", "gesloten"),
     "status.all": ("all", "alle"),
     "response.none": ("nobody", "niemand"),

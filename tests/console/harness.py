@@ -30,7 +30,7 @@ CSP = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 DESK = Person("j.jansen", frozenset({Role.DESK}))
-SUPERVISOR = Person("s.smit", frozenset({Role.SUPERVISOR}), "north")
+SUPERVISOR = Person("s.smit", frozenset({Role.SUPERVISOR}), "harbour")
 AUDITOR = Person("a.bakker", frozenset({Role.AUDITOR}))
 AUTHOR = Person("r.visser", frozenset({Role.RULE_AUTHOR}))
 OFFICER = Person("p.dekker", frozenset({Role.PRIVACY_OFFICER}))

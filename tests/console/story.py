@@ -61,7 +61,7 @@ def tell(engine: Engine) -> tuple[Store, Story]:
         store.put([*found, *((topics.INCIDENTS, raw) for _, raw in desk.book.changed())], desk.now)
         if number % 9 == 8:
             _judge(store, desk, one, ("true-misuse", "explained", "benign", "unsure")[number // 9 % 4])
-        if number % 3 == 0:
+        if number % 9 == 0:
             lookup = _lookup(number, desk.now)
             store.put([(topics.REVIEW, orjson.dumps(lookup))], desk.now)
     return store, desk
@@ -130,6 +130,6 @@ def _lookup(number: int, ts: int) -> dict[str, Any]:
         "action": "read",
         "actor.id": f"o-{10200 + number % 26}",
         "subject.id": f"p-{900 + number % 40:06d}",
-        "purpose.status": ("explained", "claimed", "missing")[number % 3],
-        "explanation": ["own-case"] if number % 3 == 0 else ["none"],
+        "purpose.status": ("explained", "claimed", "missing")[number // 9 % 3],
+        "explanation": ["own-case"] if number // 9 % 3 == 0 else ["none"],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -85,9 +85,14 @@ def _scans(line: str, name: str) -> bool:
     return words[1] == name and not ("VIRTUAL TABLE INDEX" in line and "M" in words[-1])
 
 
-@pytest.fixture
-def engine(url: str) -> Engine:
-    return tell(open_store(url, fresh=True))[0].engine
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('plans')}/console.db"
+    if request.param != "sqlite":
+        url = request.getfixturevalue("postgres_url")
+    made = tell(open_store(url, fresh=True))[0].engine
+    yield made
+    made.dispose()
 
 
 def test_no_page_reads_a_whole_table(engine: Engine) -> None:
@@ -95,7 +100,6 @@ def test_no_page_reads_a_whole_table(engine: Engine) -> None:
         queries = asked(engine, page)
         assert queries, name
         assert scanned(engine, queries) == set(), name
-    engine.dispose()
 
 
 def test_a_query_that_does_would_be_found(engine: Engine) -> None:
@@ -106,4 +110,3 @@ def test_a_query_that_does_would_be_found(engine: Engine) -> None:
         (f"SELECT incident FROM texts WHERE {words} = 'x'", "texts"),
     ):
         assert scanned(engine, [(query, ())]) == {table}, query
-    engine.dispose()

@@ -50,6 +50,14 @@
     if (Object.prototype.hasOwnProperty.call(keys, event.key)) { event.preventDefault(); keys[event.key](); }
   });
 
+  // htmx puts the address of every page into the browser's storage, and addresses say whom somebody looked at: it is taken out again,
+  // and with its history off no other comes in. The address of a filtered list is set here.
+  try { window.sessionStorage.removeItem("htmx-current-path-for-history"); } catch (error) { /* there is no storage: so much the better */ }
+  document.addEventListener("htmx:afterSwap", function (event) {
+    var path = event.detail.pathInfo && event.detail.pathInfo.finalRequestPath;
+    if (path && event.detail.target && event.detail.target.id === "list") window.history.replaceState(null, "", path);
+  });
+
   // What is folded away is printed too.
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details").forEach(function (one) { one.open = true; });
