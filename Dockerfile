@@ -11,7 +11,7 @@ RUN uv sync --locked --no-dev --no-editable
 FROM python:3.11-slim
 COPY --from=build /opt/monitor /opt/monitor
 ENV PATH=/opt/monitor/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-RUN useradd --uid 10001 --no-create-home monitor
+RUN useradd --uid 10001 --no-create-home monitor && install -d -o 10001 -m 0700 /var/lib/lookup-monitor
 USER 10001
-EXPOSE 9464
+EXPOSE 9464 8480
 ENTRYPOINT ["monitor"]

@@ -99,6 +99,12 @@ ROLES: Final[Mapping[str, Role]] = {
         (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ),
         (DISPOSITIONS, COMMANDS),
     ),
+    "console": Role(
+        "`monitor console`",
+        (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES),
+        (DISPOSITIONS, COMMANDS),
+        of_all=_CHECKS,
+    ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "auditor": Role(
         "`monitor replay`, `export`, `model show`, `report`",

@@ -29,6 +29,7 @@ OUTSIDE: Final = {
     "rank": "rank",
     "incidents": "incidents run",
     "sinks": "sinks run",
+    "console": "console",
 }
 
 

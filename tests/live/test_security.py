@@ -21,6 +21,9 @@ from monitor import acls
 from monitor.cli import app
 from monitor.commands.run import spawn_worker, stop_workers
 from monitor.connection import Connection
+from monitor.console.sending import KafkaCommands
+from monitor.feedback.disposition import Disposition
+from monitor.incidents.command import Command
 from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.batches import BatchWriter, Out
@@ -35,6 +38,7 @@ PROCESSES = {
     "rank": "rank",
     "incidents": "incidents run",
     "sinks": "sinks run",
+    "console": "console fill",
 }
 
 
@@ -56,6 +60,7 @@ class Force:
             metrics_port=0,
             canary_every=1.0,
             sinks=self.folder / "sinks.toml",
+            console_store=f"sqlite:///{self.folder}/console.db",
         )
 
     def start(self, role: str) -> None:
@@ -160,6 +165,7 @@ def work(force: Force) -> None:
         topics.SINKS_STATE,
     ):
         wait_for(lambda topic=topic: read(admin, topic), 60, topic)  # type: ignore[misc]
+    sends(KafkaCommands(force.settings("console")), orjson.loads(opened)["id"], orjson.loads(first)["id"])
     wait_for(lambda: read(admin, topics.SCORE_STATE) and read(admin, topics.CANARIES), 60, "models and canaries")
     force.monitor("desk", "dlq", "list", "--of", "dispositions")
     force.monitor("desk", "dlq", "list", "--of", "commands")
@@ -171,6 +177,17 @@ def work(force: Force) -> None:
     force.monitor("auditor", "model", "show")
     force.monitor("author", "model", "versions")
     force.monitor("auditor", "report", "fairness")
+
+
+def sends(commands: KafkaCommands, incident: str, alert: str) -> None:
+    """What the console sends, as its own user."""
+
+    async def send() -> None:
+        time = "2026-11-20T10:00:00Z"
+        await commands.command(Command(command="comment", incident=incident, by="d-2", time=time, reason="seen too"))
+        await commands.dispose(Disposition(verdict="benign", by="d-2", time=time, alert=alert))
+
+    asyncio.run(send())
 
 
 def read(kafka: Connection, topic: str) -> list[bytes]:
@@ -219,6 +236,10 @@ def test_every_right_is_needed(force: Force, role: str) -> None:
         ("rank", topics.ALERTS),
         ("desk", topics.ALERTS),
         ("desk", topics.INCIDENTS),
+        ("console", topics.ALERTS),
+        ("console", topics.INCIDENTS),
+        ("console", topics.RULES),
+        ("console", topics.EVENTS),
         ("sinks", topics.INCIDENTS),
         ("incidents", topics.ALERTS),
         ("auditor", topics.ALERTS),
@@ -251,6 +272,9 @@ def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topi
         ("registrar", topics.REFERENCE),
         ("desk", topics.EVENTS),
         ("desk", topics.KEYED),
+        ("console", topics.EVENTS),
+        ("console", topics.KEYED),
+        ("console", topics.REFERENCE),
         ("operator", topics.EVENTS),
     ],
 )
