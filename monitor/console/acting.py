@@ -11,8 +11,9 @@ from starlette.responses import RedirectResponse, Response
 
 from monitor.access.roles import Right, may
 from monitor.audit.event import What
+from monitor.console.desk import desk_of
 from monitor.console.guarding import Refused, person_of
-from monitor.console.pages import desk_of, incident_of
+from monitor.console.pages import incident_of
 from monitor.console.sending import NotSent
 from monitor.console.showing import HEADERS, KEYS_COOKIE, LANG_COOKIE, address
 from monitor.console.words import LANGS

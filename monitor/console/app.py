@@ -24,10 +24,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.audit.event import Audit, AuditUnavailable
-from monitor.console import acting, pages
+from monitor.console import acting, pages, pages_lists
+from monitor.console.desk import Desk
 from monitor.console.guarding import Recorder, Refused
 from monitor.console.health import Looks
-from monitor.console.pages import Desk
 from monitor.console.reading import Reader
 from monitor.console.sending import Commands
 from monitor.console.showing import HEADERS, STATIC, page
@@ -63,15 +63,15 @@ def console(
         Route("/incidents/{id}", pages.incident),
         Route("/incidents/{id}/pending", pages.pending),
         Route("/incidents/{id}/act", acting.act, methods=["POST"]),
-        Route("/actor", pages.actor),
-        Route("/subject", pages.subject),
-        Route("/rules", pages.rules),
-        Route("/live", pages.live),
-        Route("/dispositions", pages.dispositions),
-        Route("/review", pages.review),
+        Route("/actor", pages_lists.actor),
+        Route("/subject", pages_lists.subject),
+        Route("/rules", pages_lists.rules),
+        Route("/live", pages_lists.live),
+        Route("/dispositions", pages_lists.dispositions),
+        Route("/review", pages_lists.review),
         Route("/review", acting.review, methods=["POST"]),
-        Route("/search", pages.look),
-        Route("/keys", pages.keys),
+        Route("/search", pages_lists.look),
+        Route("/keys", pages_lists.keys),
         Route("/choice", acting.choice, methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]

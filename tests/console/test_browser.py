@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from monitor.console.app import console
-from monitor.console.pages import SHORTCUTS
+from monitor.console.pages_lists import SHORTCUTS
 from monitor.console.schema import open_store
 from tests.console.browser import ARTIFACTS, chromium, served, violations
 from tests.console.harness import DESK, SUPERVISOR, Guard, Logged, Taken, Well

@@ -10,7 +10,8 @@ from string import Formatter
 import pytest
 
 from monitor.console.acting import _AUDITED
-from monitor.console.pages import SHORTCUTS, STEPS
+from monitor.console.pages import STEPS
+from monitor.console.pages_lists import SHORTCUTS
 from monitor.console.rows import STATUSES as ASKED
 from monitor.console.rulehealth import STATES
 from monitor.console.showing import HERE
