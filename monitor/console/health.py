@@ -91,8 +91,7 @@ class Endpoints:
         lags: dict[str, Lag] = {}
         registers: dict[str, dict[str, float]] = {}
         for url, answer in zip(urls, answers, strict=True):
-            where = urlsplit(url).netloc
-            endpoints.append(Endpoint(where, answer if isinstance(answer, str) else None))
+            endpoints.append(Endpoint(_where(url), answer if isinstance(answer, str) else None))
             if isinstance(answer, str):
                 continue
             for name, labels, value in answer:
@@ -107,10 +106,10 @@ class Endpoints:
 
     async def _addresses(self, url: str) -> list[str]:
         """The URL at each address that its name has: workers share one where there are several."""
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            return [url]
         try:
+            parts = urlsplit(url)
+            if parts.scheme != "http" or not parts.hostname:
+                return [url]
             asked = asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
             found = await asyncio.wait_for(asked, ANSWERS_WITHIN)
         except (OSError, TimeoutError, ValueError):
@@ -148,6 +147,15 @@ class Endpoints:
             ]
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return type(error).__name__
+
+
+def _where(url: str) -> str:
+    """Host and port of a URL, without a user or password in it; the URL itself if it is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.netloc.rpartition("@")[2] or url
+    except ValueError:
+        return url
 
 
 def _more(lag: Lag | None, name: str, stage: str, value: float) -> Lag:
