@@ -65,7 +65,6 @@ def page(site: Site) -> Iterator[Page]:
 
 PAGES = {
     "queue": "/",
-    "queue-filtered": "/?status=all&level=high",
     "queue-empty": "/?rule=none",
     "incident": "/incidents/{incident}",
     "incident-sent": "/incidents/{incident}?sent=comment&steps=999",
@@ -76,7 +75,6 @@ PAGES = {
     "verdicts": "/dispositions",
     "review": "/review",
     "search": "/search?q=relative",
-    "search-ids": "/search?q=o-102",
     "keys": "/keys",
     "missing": "/nope",
 }
