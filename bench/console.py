@@ -242,7 +242,7 @@ def pages(engine: Engine) -> dict[str, list[str]]:
         "queue, one unit and typology of all": [
             f"/?status=all&unit=unit-{n:03d}&typology=curiosity" for n in range(100)
         ],
-        "queue, two common filters of all": ["/?status=closed&response=desk&level=critical&typology=curiosity"],
+        "queue, four common filters": ["/?status=closed&response=desk&level=critical&typology=curiosity"],
         "queue, nothing has both": ["/?status=all&rule=rule-1&queue=pager&level=low&response=pager"],
         "incident": [f"/incidents/{each}" for each in ids],
         "incident, 100 alerts and 500 steps": [f"/incidents/{heaviest[0]}"],
