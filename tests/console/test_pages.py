@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,7 @@ from monitor.feedback import disposition
 from monitor.feedback.disposition import Disposition
 from monitor.incidents.command import Command
 from monitor.incidents.journal import Asked, Raised
+from monitor.incidents.model import encode
 from monitor.metrics_console import PAGES, ConsoleMetrics
 from monitor.model.explain import Factor
 from monitor.stream import topics
@@ -511,3 +513,14 @@ def test_files_of_ours_may_be_kept_and_are_named_by_what_is_in_them(force: Force
 )
 def test_a_page_of_the_metrics_is_of_a_closed_set(path: str) -> None:
     assert page_of(path) in PAGES
+
+
+def test_a_supervisor_is_not_told_of_related_incidents(fresh: Force) -> None:
+    theirs = next(each for each in fresh.story.book.all() if each.queue == "supervisor/harbour" and not each.muted_by)
+    other = fresh.incident()
+    changed = msgspec.structs.replace(theirs, related=[other], revision=theirs.revision + 1000)
+    fresh.store.put([(topics.INCIDENTS, encode(changed))])
+    assert other in fresh.ask(f"/incidents/{theirs.id}", DESK).text
+    shown = fresh.ask(f"/incidents/{theirs.id}", SUPERVISOR)
+    assert shown.status_code == 200
+    assert other not in shown.text
