@@ -11,9 +11,9 @@ RUN uv sync --locked --no-dev --extra history --no-editable
 FROM python:3.11-slim
 COPY --from=build /opt/monitor /opt/monitor
 ENV PATH=/opt/monitor/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-RUN useradd --uid 10001 --no-create-home monitor
+RUN useradd --uid 10001 --no-create-home monitor && install -d -o 10001 -m 0700 /var/lib/lookup-monitor
 # A volume that is new takes over whose folder it lies on.
 RUN mkdir /archive && chown 10001 /archive
 USER 10001
-EXPOSE 9464
+EXPOSE 9464 8480
 ENTRYPOINT ["monitor"]

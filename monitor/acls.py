@@ -105,6 +105,12 @@ ROLES: Final[Mapping[str, Role]] = {
         (DISPOSITIONS, COMMANDS),
     ),
     "investigator": Role("`monitor trace --incident`", writes=(ALERTS,)),
+    "console": Role(
+        "`monitor console`",
+        (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES),
+        (DISPOSITIONS, COMMANDS),
+        of_all=_CHECKS,
+    ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "audit": Role("whoever writes down what the monitor's users do: the console, `monitor users`", (AUDIT,), (AUDIT,)),
     "auditor": Role(

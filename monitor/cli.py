@@ -30,6 +30,7 @@ COMMANDS = {
     "users": "monitor.cli:users_app",
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
+    "console": "monitor.commands.console:console_app",
     "sinks": "monitor.cli:sinks_app",
     "archive": "monitor.cli:archive_app",
     "hunt": "monitor.commands.history:hunt",

@@ -148,6 +148,17 @@ class Settings(BaseSettings):
     archive: Path | None = Field(None, description="folder in which all lookups are kept, for hunts and traces")
     archive_every: float = Field(60.0, gt=0, description="seconds from one write to the archive to the next")
     archive_days: int = Field(1830, ge=1, description="days lookups are kept in the archive")
+    console_store: str | None = Field(
+        None, description="URL of the console's store, SQLite or PostgreSQL; by default SQLite in the data folder"
+    )
+    console_store_password_file: Path | None = Field(None, description="file of the password to that database")
+    console_host: str = Field("127.0.0.1", description="address of the console")
+    console_port: int = Field(8480, ge=0, le=65535, description="port of the console; 0 picks a free one")
+    console_metrics: str = Field(
+        "http://127.0.0.1:9464/metrics",
+        description="metrics endpoints that the console's live page asks, comma-separated",
+    )
+    console_dead_days: int = Field(90, ge=1, description="days after which a rule that never fired is called dead")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 
     @model_validator(mode="after")

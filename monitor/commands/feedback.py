@@ -87,20 +87,25 @@ def give(
 
 
 def send(settings: Settings, topic: str, key: str, raw: bytes) -> str:
-    """Write what somebody said to a topic of one partition, and say where it is once Kafka has it."""
+    """As :func:`write`; exits with what is wrong when Kafka does not take it."""
+    with kafka_errors(settings.kafka):
+        return write(settings, topic, key, raw)
+
+
+def write(settings: Settings, topic: str, key: str, raw: bytes) -> str:
+    """Write what somebody said to a topic of one partition, and say where it is once Kafka has it. Raises ``KafkaError``."""
     from kafka import KafkaProducer
 
-    with kafka_errors(settings.kafka):
-        producer = KafkaProducer(
-            **settings.kafka.options(),
-            bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS,
-            acks="all",
-            allow_auto_create_topics=False,
-        )
-        try:
-            place = producer.send(topic, key=key.encode(), value=raw, partition=0).get(timeout=30)
-        finally:
-            producer.close()
+    producer = KafkaProducer(
+        **settings.kafka.options(),
+        bootstrap_timeout_ms=KAFKA_ANSWERS_WITHIN_MS,
+        acks="all",
+        allow_auto_create_topics=False,
+    )
+    try:
+        place = producer.send(topic, key=key.encode(), value=raw, partition=0).get(timeout=30)
+    finally:
+        producer.close()
     return f"{topic}/{place.partition}/{place.offset}"
 
 

@@ -31,6 +31,7 @@ OUTSIDE: Final = {
     "sinks": "sinks run",
     "relay": "audit relay",
     "archive": "archive run",
+    "console": "console",
 }
 
 

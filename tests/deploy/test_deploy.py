@@ -20,6 +20,7 @@ from monitor.commands.run import OUTSIDE
 from monitor.local_kafka_dist import LOCK_FILE, parse_lock
 from monitor.metrics import CanaryMetrics, FairnessMetrics, Metrics, RankMetrics, WatchMetrics
 from monitor.metrics_archive import ArchiveMetrics
+from monitor.metrics_console import ConsoleMetrics
 from monitor.metrics_incidents import IncidentMetrics
 from monitor.metrics_relay import RelayMetrics
 from monitor.metrics_sinks import SinkMetrics
@@ -137,7 +138,7 @@ def test_metrics_are_scraped_where_workers_serve_them(compose: Any) -> None:
         assert compose["services"][name]["expose"] == [str(settings.metrics_port)]
         assert f":{settings.metrics_port}/readyz" in compose["services"][name]["healthcheck"]["test"][-1]
     assert settings.metrics_port == Settings.model_fields["metrics_port"].default
-    assert f"EXPOSE {settings.metrics_port}" in (ROOT / "Dockerfile").read_text()
+    assert f"EXPOSE {settings.metrics_port} " in (ROOT / "Dockerfile").read_text()
 
 
 def test_every_mounted_file_is_there_and_every_volume_declared(compose: Any) -> None:
@@ -186,6 +187,7 @@ def series() -> dict[str, set[str]]:
         RelayMetrics(),
         FairnessMetrics(),
         ArchiveMetrics(),
+        ConsoleMetrics(),
     )
     for metrics in every:
         for family in metrics.registry.collect():
@@ -208,6 +210,20 @@ def test_the_sinks_that_are_deployed_can_be_made_and_reach_the_alertmanager_ther
     (route,) = config["route"]["routes"]
     assert route["receiver"] in {receiver["name"] for receiver in config["receivers"]}
     assert route["matchers"] == [f"alertname = {labels_of('i', 'page', 'high', 1)['alertname']}"]
+
+
+def test_the_console_is_reached_from_this_machine_and_its_store_outlives_its_container(compose: Any) -> None:
+    service = compose["services"]["console"]
+    settings = settings_of(service)
+    assert settings.console_host == "0.0.0.0"
+    assert service["ports"] == [f"127.0.0.1:{settings.console_port}:{settings.console_port}"]
+    assert f" {settings.console_port}\n" in (ROOT / "Dockerfile").read_text()
+    (folder,) = [each.split(":")[1] for each in service["volumes"] if each.startswith("console-data:")]
+    assert settings.console_store == f"sqlite:///{folder}/console.db"
+    assert f"install -d -o 10001 -m 0700 {folder}\n" in (ROOT / "Dockerfile").read_text()
+    for url in settings.console_metrics.split(","):
+        name, port = re.fullmatch(r"http://(\w+):(\d+)/metrics", url).groups()  # type: ignore[union-attr]
+        assert port in compose["services"][name]["expose"]
 
 
 def expressions() -> Iterator[str]:

@@ -23,7 +23,10 @@ from monitor.audit.event import AuditEvent
 from monitor.cli import app
 from monitor.commands.run import spawn_worker, stop_workers
 from monitor.connection import Connection
+from monitor.console.sending import KafkaCommands
+from monitor.feedback.disposition import Disposition
 from monitor.history.ask import History
+from monitor.incidents.command import Command
 from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.auditing import audited
@@ -41,6 +44,7 @@ PROCESSES = {
     "sinks": "sinks run",
     "relay": "audit relay",
     "archive": "archive run",
+    "console": "console fill",
 }
 
 
@@ -64,6 +68,7 @@ class Force:
             sinks=self.folder / "sinks.toml",
             archive=self.folder / "archive",
             archive_every=0.5,
+            console_store=f"sqlite:///{self.folder}/console.db",
         )
 
     def start(self, role: str) -> None:
@@ -168,6 +173,7 @@ def work(force: Force) -> None:
         topics.SINKS_STATE,
     ):
         wait_for(lambda topic=topic: read(admin, topic), 60, topic)  # type: ignore[misc]
+    sends(KafkaCommands(force.settings("console")), orjson.loads(opened)["id"], orjson.loads(first)["id"])
     wait_for(lambda: read(admin, topics.SCORE_STATE) and read(admin, topics.CANARIES), 60, "models and canaries")
     force.monitor("desk", "dlq", "list", "--of", "dispositions")
     force.monitor("desk", "dlq", "list", "--of", "commands")
@@ -207,6 +213,17 @@ def investigate(force: Force) -> None:
         force.settings("investigator"), "trace", "--subjects", str(leaks), "--within", "5000", "--incident"
     )
     assert (code, "alerts raised" in said) == (1, True), said
+
+
+def sends(commands: KafkaCommands, incident: str, alert: str) -> None:
+    """What the console sends, as its own user."""
+
+    async def send() -> None:
+        time = "2026-11-20T10:00:00Z"
+        await commands.command(Command(command="comment", incident=incident, by="d-2", time=time, reason="seen too"))
+        await commands.dispose(Disposition(verdict="benign", by="d-2", time=time, alert=alert))
+
+    asyncio.run(send())
 
 
 def read(kafka: Connection, topic: str) -> list[bytes]:
@@ -255,6 +272,10 @@ def test_every_right_is_needed(force: Force, role: str) -> None:
         ("rank", topics.ALERTS),
         ("desk", topics.ALERTS),
         ("desk", topics.INCIDENTS),
+        ("console", topics.ALERTS),
+        ("console", topics.INCIDENTS),
+        ("console", topics.RULES),
+        ("console", topics.EVENTS),
         ("sinks", topics.INCIDENTS),
         ("incidents", topics.ALERTS),
         ("auditor", topics.ALERTS),
@@ -291,6 +312,9 @@ def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topi
         ("registrar", topics.REFERENCE),
         ("desk", topics.EVENTS),
         ("desk", topics.KEYED),
+        ("console", topics.EVENTS),
+        ("console", topics.KEYED),
+        ("console", topics.REFERENCE),
         ("operator", topics.EVENTS),
         ("desk", topics.AUDIT),
         ("worker", topics.AUDIT),

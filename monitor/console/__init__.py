@@ -1,0 +1,1 @@
+"""The console: the security desk's web pages, over a store that is filled from the topics."""

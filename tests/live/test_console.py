@@ -1,0 +1,206 @@
+"""The console's store through real Kafka: killed in the middle and made anew it has the same rows; what people do comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import zlib
+from pathlib import Path
+
+import httpx
+import orjson
+from conftest import Service, wait_for
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from sqlalchemy import Engine
+from test_incidents import ready
+from test_pipeline import free_port, page
+from typer.testing import CliRunner
+
+from monitor import alerts
+from monitor.cli import app
+from monitor.commands.console import open_engine, serve
+from monitor.commands.ingest import send_chunks
+from monitor.commands.run import spawn_worker
+from monitor.console.app import console
+from monitor.console.filler import Filler
+from monitor.console.health import Endpoints
+from monitor.console.reading import Reader
+from monitor.console.rulehealth import rules_health
+from monitor.console.sending import KafkaCommands
+from monitor.incidents.journal import Raised
+from monitor.metrics_console import ConsoleMetrics
+from monitor.settings import Settings
+from monitor.stream.topics import ALERTS, INCIDENTS
+from monitor.stream.versions import pack_records, switch_records
+from tests.console.harness import CSRF, Guard, Logged
+from tests.console.made import rows_of
+from tests.incidents.made import log
+
+
+def said(service: Service, producer: KafkaProducer, made: list[Raised]) -> None:
+    for each in made:
+        producer.send(ALERTS, value=alerts.encode(each.alert), partition=zlib.crc32(each.alert.id.encode()) % 4)
+    producer.flush(30)
+
+
+def rebuilt(service: Service, store: Path) -> str:
+    environment = {
+        "LOOKUP_MONITOR_BOOTSTRAP": service.settings.bootstrap,
+        "LOOKUP_MONITOR_CONSOLE_STORE": f"sqlite:///{store}",
+        "COLUMNS": "240",
+    }
+    done = CliRunner().invoke(app, ["console", "rebuild"], env=environment)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_filler_is_killed_in_the_middle_the_store_is_made_anew_and_an_action_comes_back(service: Service) -> None:
+    settings = service.settings = service.settings.model_copy(
+        update={"console_store": f"sqlite:///{service.folder}/killed.db"}
+    )
+    rule = (
+        "title: A token\nid: 8f0b8d0e-5d3f-4a55-9a0c-0f7c2f4f5a11\nstatus: test\nlogsource: {category: lookup}\n"
+        "detection:\n  s:\n    subject.tags: honeytoken\n  condition: s\nlevel: critical\ntypology: honeytoken\nplaybook: Do not warn them.\n"
+    )
+    version, pack = pack_records({"token.yml": rule})
+    for records in (pack, switch_records(version, settings.partitions)):
+        for _ in send_chunks(settings, records):
+            pass
+    port = free_port()
+    service.start("incidents run", port)
+    made = [entry for entry, _ in log(23, 400, actors=40) if isinstance(entry, Raised)]
+    ids = {each.alert.id for each in made}
+    producer = KafkaProducer(bootstrap_servers=settings.bootstrap)
+    try:
+        for part in range(2):
+            metrics = free_port()
+            filler = service.start("console fill", metrics)
+            ready(metrics)
+            said(service, producer, made[part::2])
+            time.sleep((0.25, 0.05)[part])
+            filler.kill()
+            filler.wait(30)
+        ready(port)
+        wait_for(lambda: counted(service) == len(ids), 90, "all alerts in incidents")
+        last = free_port()
+        filler = service.start("console fill", last)
+        ready(last)
+        wait_for(lambda: is_filled(settings), 60, "the store")
+        assert "lookup_monitor_console_behind 0.0" in page(last, "/metrics")[1]
+        filler.terminate()
+        assert filler.wait(30) == 0
+        killed = open_engine(settings)
+        before = rows_of(killed)
+        assert {each[0] for each in before["alerts"]} == ids
+        assert before["rules"][0][:2] == ("8f0b8d0e-5d3f-4a55-9a0c-0f7c2f4f5a11", version)
+        assert "the store was filled anew" in rebuilt(service, service.folder / "anew.db")
+        anew = open_engine(settings.model_copy(update={"console_store": f"sqlite:///{service.folder}/anew.db"}))
+        assert rows_of(anew) == before
+        assert rules_health(anew, 0, 90)[0] == version
+        acts(service, anew)
+        refuses(service)
+    finally:
+        producer.close()
+
+
+def counted(service: Service) -> int:
+    """How many alerts are in incidents."""
+    last = {each.key: orjson.loads(each.value) for each in service.read(INCIDENTS, 1)}  # type: ignore[attr-defined]
+    return sum(each["alert_count"] for each in last.values())
+
+
+def is_filled(settings: Settings) -> bool:
+    """Whether the store is where the topics end."""
+    engine = open_engine(settings)
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    try:
+        ends = {TopicPartition(topic, part): at for topic, part, at in rows_of(engine)["offsets"]}
+        return all(ends[part] >= end for part, end in consumer.end_offsets(list(ends)).items())
+    finally:
+        consumer.close()
+        engine.dispose()
+
+
+def acts(service: Service, engine: Engine) -> None:
+    """The pages over the store, with the filler in the same process: a verdict goes through Kafka and comes back."""
+    settings, metrics, audit = service.settings, ConsoleMetrics(), Logged()
+    filler = Filler(settings, engine, metrics)
+    made = console(
+        engine,
+        audit,
+        KafkaCommands(settings),
+        Endpoints([f"http://127.0.0.1:{free_port()}/metrics"]),
+        metrics,
+        behind=lambda: filler.behind,
+    )
+    incident = Reader(engine).queue({"status": "unclosed"}).rows[0].id
+
+    async def go() -> str:
+        stop, listening = asyncio.Event(), socket.create_server(("127.0.0.1", 0))
+        running = asyncio.create_task(serve(Guard(made), listening, filler, stop))
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", follow_redirects=True, timeout=30
+        ) as client:
+            form = {"csrf": CSRF, "what": "close", "verdict": "explained", "reason": "asked the unit"}
+            text = (await client.post(f"/incidents/{incident}/act", data=form)).text
+            deadline = time.monotonic() + 60
+            while "closed · explained" not in text:
+                assert time.monotonic() < deadline, "the verdict did not come back"
+                await asyncio.sleep(0.2)
+                text = (await client.get(f"/incidents/{incident}")).text
+            live = (await client.get("/live")).text
+        stop.set()
+        assert await asyncio.wait_for(running, 30) == 0
+        return live
+
+    live = asyncio.run(go())
+    assert "does not answer" in live
+    assert [each.what for each in audit.events][:1] == ["dispose"]
+    assert Reader(engine).dispositions().rows[0][0].note == "asked the unit"
+
+
+def refuses(service: Service) -> None:
+    """Until there are logins everything is refused, and what is set wrongly is said."""
+    metrics, port = free_port(), free_port()
+    process = spawn_worker(
+        service.settings.model_copy(update={"metrics_port": metrics, "console_port": port}),
+        service.folder / "console.log",
+        command="console",
+    )
+    service.workers.append(process)
+    ready(metrics)
+    for path in ("/", "/static/console.css", "/live"):
+        answer = httpx.get(f"http://127.0.0.1:{port}{path}")
+        assert answer.status_code == 503
+        assert answer.text == "no logins are set up\n"
+    assert "set LOOKUP_MONITOR_CONSOLE_PORT to a free port" in refused(service, CONSOLE_PORT=str(port))
+    process.terminate()
+    assert process.wait(30) == 0
+    assert "GET" not in (service.folder / "console.log").read_text()
+    assert "CONSOLE_STORE must be" in refused(service, CONSOLE_STORE="mysql://somewhere/x")
+    assert "CONSOLE_STORE_PASSWORD_FILE" in refused(
+        service, CONSOLE_STORE="postgresql://me@127.0.0.1:1/x", CONSOLE_STORE_PASSWORD_FILE="/nowhere"
+    )
+    (service.folder / "password").write_text("guessed\n")
+    said = refused(
+        service,
+        CONSOLE_STORE="postgresql://me@127.0.0.1:1/x",
+        CONSOLE_STORE_PASSWORD_FILE=str(service.folder / "password"),
+    )
+    assert "cannot be opened" in said
+    assert "guessed" not in said
+
+
+def refused(service: Service, **more: str) -> str:
+    """What ``monitor console`` says when it does not begin."""
+    environment = {
+        "LOOKUP_MONITOR_BOOTSTRAP": service.settings.bootstrap,
+        "LOOKUP_MONITOR_CONSOLE_STORE": f"sqlite:///{service.folder}/other.db",
+        "LOOKUP_MONITOR_METRICS_PORT": "0",
+        "COLUMNS": "240",
+    }
+    environment |= {f"LOOKUP_MONITOR_{name}": value for name, value in more.items()}
+    done = CliRunner().invoke(app, ["console"], env=environment)
+    assert done.exit_code == 2, done.output
+    return done.output
