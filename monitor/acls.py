@@ -107,8 +107,8 @@ ROLES: Final[Mapping[str, Role]] = {
     "investigator": Role("`monitor trace --incident`", writes=(ALERTS,)),
     "console": Role(
         "`monitor console`",
-        (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES),
-        (DISPOSITIONS, COMMANDS),
+        (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES, AUDIT),
+        (DISPOSITIONS, COMMANDS, AUDIT),
         of_all=_CHECKS,
     ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),

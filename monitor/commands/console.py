@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from starlette.types import ASGIApp
 
-    from monitor.audit.event import AuditEvent
     from monitor.console.filler import Filler
 
 console_app = typer.Typer(
@@ -65,19 +66,28 @@ def rebuild() -> None:
 
 def run(settings: Settings) -> int:
     """Serve the pages and fill the store until SIGTERM or SIGINT; return the exit code."""
+    from monitor.access.guard import Guard
+    from monitor.access.setup import BadAccess, access_of, server_options
     from monitor.console.app import console as made
     from monitor.console.health import Endpoints
     from monitor.console.sending import KafkaCommands
     from monitor.metrics_console import ConsoleMetrics
+    from monitor.secret_files import BadSecretFile
+    from monitor.stream.auditing import KafkaAudit
     from monitor.stream.outside import run_outside
 
     metrics = ConsoleMetrics()
+    try:
+        audit = KafkaAudit(settings)
+        access, options = access_of(settings, audit), server_options(settings)
+    except (BadAccess, BadSecretFile) as error:
+        raise fail(str(error)) from None
     check_topics(settings)
     engine = open_engine(settings)
     filler = _filler(settings, metrics, engine=engine)
     app = made(
         engine,
-        Unrecorded(),
+        audit,
         KafkaCommands(settings),
         Endpoints(settings.console_metrics.split(",")),
         metrics,
@@ -90,16 +100,28 @@ def run(settings: Settings) -> int:
         at = f"{settings.console_host}:{settings.console_port}"
         raise fail(f"{at}: {error.strerror}; set LOOKUP_MONITOR_CONSOLE_PORT to a free port") from None
     host, port = listening.getsockname()[:2]
-    typer.echo(f"console: http://{host}:{port}/")
+    typer.echo(f"console: {settings.console_url or f'http://{host}:{port}/'}")
 
     async def work(stop: asyncio.Event) -> int:
-        return await serve(protected(app), listening, filler, stop)
+        try:
+            return await serve(Guard(app, access), listening, filler, stop, options)
+        finally:
+            await audit.stop()
 
     return run_outside("console", settings, metrics, filler.why_not_ready, work)
 
 
-async def serve(app: ASGIApp, listening: socket.socket, filler: Filler, stop: asyncio.Event) -> int:
-    """Serve ``app`` and fill the store until ``stop``; when one of the two ends by itself, so does the other. Returns the exit code."""
+async def serve(
+    app: ASGIApp,
+    listening: socket.socket,
+    filler: Filler,
+    stop: asyncio.Event,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
+    """Serve ``app`` and fill the store until ``stop``; when one of the two ends by itself, so does the other. Returns the exit code.
+
+    ``options`` are uvicorn's (:func:`monitor.access.setup.server_options`).
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -111,12 +133,10 @@ async def serve(app: ASGIApp, listening: socket.socket, filler: Filler, stop: as
 
     config = uvicorn.Config(
         app,
-        access_log=False,  # addresses name whom they are about
         log_config=None,
-        server_header=False,
-        proxy_headers=False,
         lifespan="off",
         timeout_graceful_shutdown=_STOP_WITHIN,
+        **{"access_log": False, **options},  # addresses name whom they are about
     )
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -126,28 +146,6 @@ async def serve(app: ASGIApp, listening: socket.socket, filler: Filler, stop: as
     server.should_exit = True
     await asyncio.wait({serving, filling})
     return 2 if serving.exception() is not None else filling.result()
-
-
-def protected(app: ASGIApp) -> ASGIApp:
-    """The application behind its logins. There are none yet, so every request is refused."""
-
-    async def refuse(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
-            await send({"type": "http.response.start", "status": 503, "headers": headers})
-            await send({"type": "http.response.body", "body": b"no logins are set up\n"})
-
-    return refuse
-
-
-class Unrecorded:
-    """The audit log, as long as there is none: it takes nothing, so nothing is shown."""
-
-    async def write(self, event: AuditEvent) -> None:
-        """Raises :class:`monitor.audit.event.AuditUnavailable`."""
-        from monitor.audit.event import AuditUnavailable
-
-        raise AuditUnavailable
 
 
 def store_url(settings: Settings) -> str:

@@ -94,8 +94,7 @@ def up(
     with ExitStack() as stack:
         kafka = stack.enter_context(start_kafka(data or data_home() / "kafka"))
         settings = Settings(bootstrap=kafka.bootstrap)
-        if settings.archive is None:
-            settings = settings.model_copy(update={"archive": data_home() / "archive"})
+        settings = settings.model_copy(update=_defaults_here(settings))
         ensure_topics(settings)
         commands = ["worker"] * workers + list(OUTSIDE.values())
         ports = [settings.metrics_port + number for number in range(len(commands))]
@@ -110,6 +109,16 @@ def up(
                     out.print(f"{commands[number]} ended with code {process.returncode}; starting it again")
                     running[number] = spawn_worker(wanted[number], command=commands[number])
         stop_workers(running)
+
+
+def _defaults_here(settings: Settings) -> dict[str, Path]:
+    """What is kept in the data folder when all runs on one machine."""
+    found = {}
+    if settings.archive is None:
+        found["archive"] = data_home() / "archive"
+    if settings.users_file is None and settings.oidc_issuer is None:
+        found["users_file"] = data_home() / "users.json"
+    return found
 
 
 def stop_workers(running: list[subprocess.Popen[bytes]], timeout: float = 20) -> None:

@@ -130,7 +130,7 @@ class _Bounded:
             if message["type"] == "http.response.start" and message["status"] == 200:
                 message["headers"] = [
                     *message["headers"],
-                    (b"cache-control", b"public, max-age=31536000, immutable"),
+                    (b"cache-control", b"private, max-age=31536000, immutable"),
                     (b"x-content-type-options", b"nosniff"),
                 ]
             await send(message)

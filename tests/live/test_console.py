@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 import zlib
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import orjson
+import pyotp
 from conftest import Service, wait_for
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from sqlalchemy import Engine
@@ -30,9 +32,11 @@ from monitor.console.rulehealth import rules_health
 from monitor.console.sending import KafkaCommands
 from monitor.incidents.journal import Raised
 from monitor.metrics_console import ConsoleMetrics
+from monitor.secret_files import write_secret
 from monitor.settings import Settings
 from monitor.stream.topics import ALERTS, INCIDENTS
 from monitor.stream.versions import pack_records, switch_records
+from tests.access.made import PASSWORD, field_of
 from tests.console.harness import CSRF, Guard, Logged
 from tests.console.made import rows_of
 from tests.incidents.made import log
@@ -99,7 +103,7 @@ def test_the_filler_is_killed_in_the_middle_the_store_is_made_anew_and_an_action
         assert rows_of(anew) == before
         assert rules_health(anew, 0, 90)[0] == version
         acts(service, anew)
-        refuses(service)
+        logs_in(service)
     finally:
         producer.close()
 
@@ -160,33 +164,66 @@ def acts(service: Service, engine: Engine) -> None:
     assert Reader(engine).dispositions().rows[0][0].note == "asked the unit"
 
 
-def refuses(service: Service) -> None:
-    """Until there are logins everything is refused, and what is set wrongly is said."""
-    metrics, port = free_port(), free_port()
-    process = spawn_worker(
-        service.settings.model_copy(update={"metrics_port": metrics, "console_port": port}),
-        service.folder / "console.log",
-        command="console",
+def logs_in(service: Service) -> None:
+    """The whole of it as a process: nobody sees a page who is not logged in, and what is looked at and done is in the audit log."""
+    metrics, port, folder = free_port(), free_port(), service.folder
+    service.settings = service.settings.model_copy(
+        update={"users_file": folder / "users.json", "console_port": port, "metrics_port": metrics}
     )
+    write_secret(folder / "password", PASSWORD.encode())
+    added = service.monitor(
+        "users", "add", "anna", "--role", "desk",
+        "--password-file", str(folder / "password"), "--secrets-to", str(folder / "told"),
+        more={"LOOKUP_MONITOR_USERS_FILE": str(folder / "users.json")},
+    )  # fmt: skip
+    assert added.returncode == 0, added.stderr
+    process = spawn_worker(service.settings, folder / "console.log", command="console")
     service.workers.append(process)
     ready(metrics)
-    for path in ("/", "/static/console.css", "/live"):
-        answer = httpx.get(f"http://127.0.0.1:{port}{path}")
-        assert answer.status_code == 503
-        assert answer.text == "no logins are set up\n"
-    assert "set LOOKUP_MONITOR_CONSOLE_PORT to a free port" in refused(service, CONSOLE_PORT=str(port))
+    base = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=base, timeout=30) as client:
+        for path in ("/", "/static/console.css", "/live", "/incidents/x"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/login")
+        code = pyotp.parse_uri((folder / "told").read_text().splitlines()[0]).now()
+        ours = {"Origin": base, "Sec-Fetch-Site": "same-origin"}
+        fields = {"csrf": field_of(client.get("/login")), "name": "anna", "password": PASSWORD, "code": code}
+        assert client.post("/login", data=fields, headers=ours).status_code == 303
+        queue = client.get("/")
+        assert queue.status_code == 200
+        incident = re.findall(r'href="(/incidents/[^"?/]+)"', queue.text)[0]
+        shown = client.get(incident)
+        assert shown.status_code == 200
+        assert client.get("/static/console.css").headers["cache-control"].startswith("private")
+        act = {"csrf": field_of(shown), "what": "comment", "reason": "asked the unit"}
+        assert client.post(f"{incident}/act", data=act).status_code == 403, "sent by no page of ours"
+        assert client.post(f"{incident}/act", data={**act, "csrf": "made up"}, headers=ours).status_code == 403
+        assert client.post(f"{incident}/act", data=act, headers=ours).status_code in (200, 303)
+    listed = service.monitor("audit", "list", "--json")
+    done = [orjson.loads(line) for line in listed.stdout.splitlines()]
+    by = [each["what"] for each in done if each["by"] == "anna" and each.get("done", True)]
+    assert by[0] == "login"
+    assert {"view-queue", "view-incident", "comment"} <= set(by)
+    assert service.monitor("audit", "verify").returncode == 0
+    assert "set LOOKUP_MONITOR_CONSOLE_PORT to a free port" in refused(
+        service, CONSOLE_PORT=str(port), USERS_FILE=str(folder / "users.json")
+    )
     process.terminate()
     assert process.wait(30) == 0
-    assert "GET" not in (service.folder / "console.log").read_text()
-    assert "CONSOLE_STORE must be" in refused(service, CONSOLE_STORE="mysql://somewhere/x")
+    assert "GET" not in (folder / "console.log").read_text()
+    assert "nobody can log in" in refused(service)
+    service.settings = service.settings.model_copy(update={"users_file": None})
+    users = str(folder / "users.json")
+    assert "CONSOLE_STORE must be" in refused(service, CONSOLE_STORE="mysql://somewhere/x", USERS_FILE=users)
     assert "CONSOLE_STORE_PASSWORD_FILE" in refused(
-        service, CONSOLE_STORE="postgresql://me@127.0.0.1:1/x", CONSOLE_STORE_PASSWORD_FILE="/nowhere"
+        service, CONSOLE_STORE="postgresql://me@127.0.0.1:1/x", CONSOLE_STORE_PASSWORD_FILE="/nowhere", USERS_FILE=users
     )
     (service.folder / "password").write_text("guessed\n")
     said = refused(
         service,
         CONSOLE_STORE="postgresql://me@127.0.0.1:1/x",
         CONSOLE_STORE_PASSWORD_FILE=str(service.folder / "password"),
+        USERS_FILE=users,
     )
     assert "cannot be opened" in said
     assert "guessed" not in said

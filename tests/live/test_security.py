@@ -44,7 +44,7 @@ PROCESSES = {
     "sinks": "sinks run",
     "relay": "audit relay",
     "archive": "archive run",
-    "console": "console fill",
+    "console": "console",
 }
 
 
@@ -69,6 +69,8 @@ class Force:
             archive=self.folder / "archive",
             archive_every=0.5,
             console_store=f"sqlite:///{self.folder}/console.db",
+            console_port=0,
+            users_file=self.folder / "users.json",
         )
 
     def start(self, role: str) -> None:
@@ -185,11 +187,16 @@ def work(force: Force) -> None:
     force.monitor("auditor", "model", "show")
     force.monitor("author", "model", "versions")
     force.monitor("auditor", "report", "fairness")
-    looked = AuditEvent(id="looked-1", time="2026-11-27T10:00:00Z", by="d-1", what="search", subjects=("AB-12-CD",))
-    asyncio.run(audited(force.settings("audit"), looked))
+    for role in ("audit", "console"):
+        looked = AuditEvent(
+            id=f"looked-{role}", time="2026-11-27T10:00:00Z", by="d-1", what="search", subjects=("AB-12-CD",)
+        )
+        asyncio.run(audited(force.settings(role), looked))
     assert "no break" in force.monitor("auditor", "audit", "verify")
     # What they looked at is a lookup now.
-    wait_for(lambda: any(b"looked-1" in each for each in read(admin, topics.EVENTS)), 60, "the lookup of a search")
+    wait_for(
+        lambda: any(b"looked-console" in each for each in read(admin, topics.EVENTS)), 60, "the lookup of a search"
+    )
     investigate(force)
 
 
