@@ -71,6 +71,18 @@ class Settings(BaseSettings):
     state_unsigned: Literal["refuse", "accept"] = Field(
         "refuse", description="with a key: `accept` state without signature too, until all has one"
     )
+    pseudonyms: Literal["on", "off"] = Field(
+        "on", description="`off`: alerts and all that comes of them name people and subjects as they are"
+    )
+    pseudonym_key_file: Path | None = Field(
+        None, description="file of keys that pseudonyms are made by, one a line: the first makes, all are recognised"
+    )
+    identity_key_file: Path | None = Field(
+        None, description="file of keys that seal the identity behind each: the first seals, all open"
+    )
+    unmask_hours: float = Field(
+        8.0, gt=0, le=168, description="hours for which an identity is shown once a second person has approved"
+    )
     standby_replicas: int = Field(
         0, ge=0, le=7, description="how many other workers keep a copy of each partition's state, to take over at once"
     )

@@ -65,6 +65,23 @@ def fairness(
         raise typer.Exit(1)
 
 
+def _translated(source: _Source) -> _Source:
+    """The same with the alerts' actors as the reference data calls them; exits when that takes a key that is not there."""
+    from monitor.privacy.mask import named
+    from monitor.stream.masking import pseudonyms_of
+    from monitor.stream.seal import BadKey
+
+    if all(alert.sealed is msgspec.UNSET for alert in source.alerts):
+        return source
+    try:
+        pseudonyms = pseudonyms_of(Settings())
+    except BadKey as error:
+        raise fail(str(error)) from None
+    if pseudonyms is None:
+        raise fail("the alerts are under pseudonyms, and LOOKUP_MONITOR_PSEUDONYMS is off here: the key is needed")
+    return replace(source, alerts=named(source.alerts, pseudonyms, source.reference.actors))
+
+
 def _counted(source: _Source, other: list[Alert] | None) -> tuple[Cells, Cells | None]:
     evidence = {event for alert in (*source.alerts, *(other or ())) for event in alert.events}
     history = History(source.reference, evidence)

@@ -53,6 +53,15 @@ HOT_BYTES: Final = 6_000_000
 Headers = tuple[tuple[str, bytes], ...]
 
 
+#: From an alert to what of it is written.
+Masked = Callable[[alerts.Alert], alerts.Alert]
+
+
+def as_it_is(alert: alerts.Alert) -> alerts.Alert:
+    """The alert with the names in it: pseudonyms are off."""
+    return alert
+
+
 class Chunk:
     """A chunk on its way: it may be acknowledged when nothing of it waits any more."""
 
@@ -93,10 +102,12 @@ class Detect:
         version: str = "",
         forget_ms: int = FORGET_AFTER_MS,
         position: Callable[[], int] = lambda: 0,
+        mask: Masked = as_it_is,
     ) -> None:
         """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another.
 
-        ``position`` is that of the reference data which the detectors ask (:attr:`monitor.reference.Reference.position`).
+        ``position`` is that of the reference data which the detectors ask (:attr:`monitor.reference.Reference.position`);
+        ``mask`` is what alerts go through before they are written (:meth:`monitor.privacy.mask.Mask.alert`).
         """
         self.partition = partition
         self.partitions = partitions
@@ -104,6 +115,7 @@ class Detect:
         self._detector_of = detector_of
         self._version = version
         self._position = position
+        self._mask = mask
         self._sweep = Sweep(table, forget_ms)
         #: The states that this chunk has changed, and those of chunks before: the same as the table has them.
         self._states: dict[str, KeyState] = {}
@@ -207,7 +219,7 @@ class Detect:
 
     def _write_alerts(self, made: Iterable[alerts.Alert], received: int, written: Written, by: Headers = ()) -> None:
         decided = (*by, (DECIDED_BY, b"%d" % self._position()))
-        for alert in made:
+        for alert in map(self._mask, made):
             written.alerts.append((alert, received))
             written.out.append(alert_out(alert, self.partitions, received, decided))
 

@@ -28,6 +28,7 @@ from monitor.settings import Settings
 from monitor.stream import tables
 from monitor.stream.batches import Out, refusal
 from monitor.stream.known_watches import KnownWatches
+from monitor.stream.masking import pseudonyms_of
 from monitor.stream.patient import Patient, alerts_in
 from monitor.stream.sampling import sampler_of
 from monitor.stream.store import BlobStore
@@ -90,6 +91,8 @@ class IncidentWork(Patient):
         self._metrics = metrics
         self._now = now
         self._policy = policy_of(settings)
+        # Alerts name pseudonyms, reference data ids. Whom a pseudonym is of is not learned here: that takes the other key.
+        self._pseudonyms = pseudonyms_of(settings)
         self._sampler = sampler_of(settings, settings.page_share)
         self._alerts = [TopicPartition(ALERTS, number) for number in range(settings.partitions)]
         self._is_up = self._is_changed = False
@@ -133,7 +136,7 @@ class IncidentWork(Patient):
             self._store = BlobStore(settings.state_dir)
             self._table = tables.Tables(settings).new(INCIDENTS_STATE, 0, self._store)
             self._book = Book(self._store, self._policy, self._sampler)
-        self._known = KnownWatches()
+        self._known = KnownWatches(self._pseudonyms)
         async for record in tables.read_to_end(settings.kafka, REFERENCE, 0):
             self._known.take([record])
         await self._open()

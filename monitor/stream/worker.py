@@ -27,15 +27,17 @@ from monitor.events import MAX_SKEW_MS
 from monitor.memory import collect_seldom
 from monitor.metrics import Metrics
 from monitor.rerun import UnknownPack, version_in
+from monitor.review import message
 from monitor.rules import RuleSet, load_texts
 from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.app import App, add_agent, new_app
 from monitor.stream.batches import BatchWriter, Out, Span
 from monitor.stream.deployment import Deployment
-from monitor.stream.detect import Chunk, Detect, Written
+from monitor.stream.detect import Chunk, Detect, Written, as_it_is
 from monitor.stream.feed import ReferenceFeed
 from monitor.stream.intake import Intake
+from monitor.stream.masking import mask_of
 from monitor.stream.model_watch import ModelWatch
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
@@ -56,6 +58,7 @@ class Worker:
     """One worker process: a Faust app with three agents, and the parts they share."""
 
     def __init__(self, settings: Settings, rules: RuleSet, metrics: Metrics, made: Tables | None = None) -> None:
+        """Raises :class:`monitor.stream.seal.BadKey`."""
         self.settings = settings
         self.rules = rules
         self.metrics = metrics
@@ -79,6 +82,9 @@ class Worker:
         self.progress = Progress(metrics)
         self._models = ModelWatch(metrics)
         self._warm = Warm(settings.kafka, made or Tables(settings), metrics)
+        mask = mask_of(settings)
+        self._mask = as_it_is if mask is None else mask.alert
+        self._shown = message if mask is None else mask.lookup
 
     def _new_app(self) -> App:
         app = new_app(self.settings)
@@ -224,18 +230,18 @@ class Worker:
 
     async def _new_intake(self, partition: int) -> Intake:
         table = await self._load("intake", topics.INTAKE_STATE, partition)
-        intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs, reviewed(self.settings))
+        intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs, reviewed(self.settings), self._shown)
         self.metrics.bad_state.inc(intake.bad_states)
         return intake
 
     async def _new_detect(self, partition: int) -> tuple[Detect, list[Chunk]]:
         table = await self._load("detect", topics.DETECT_STATE, partition)
         made = (self._detector_of, self._packs.current or "", self.settings.forget_ms)
-        return Detect(partition, self.partitions, table, *made, lambda: self._feed.reference.position), []
+        return Detect(partition, self.partitions, table, *made, lambda: self._feed.reference.position, self._mask), []
 
     async def _new_score(self, partition: int) -> tuple[Score, list[Chunk]]:
         table = await self._load("score", topics.SCORE_STATE, partition)
-        return Score(self.partitions, table, self.settings.quantile, self._packs), []
+        return Score(self.partitions, table, self.settings.quantile, self._packs, self._mask), []
 
     async def _intake(self, event: Any) -> None:
         partition = event.message.partition
