@@ -53,7 +53,7 @@ def fairness(
 
     With --against: how other alerts over the same lookups shift the rates; exit code 1 when they do.
     """
-    source = _source(events_file, reference_file, alerts_file, dispositions, from_, to)
+    source = _translated(_source(events_file, reference_file, alerts_file, dispositions, from_, to))
     other = None if against is None else _alerts(read_lines(against), str(against))
     cells, after = _counted(source, other)
     rows = assess(cells)
@@ -79,7 +79,7 @@ def _translated(source: _Source) -> _Source:
         raise fail(str(error)) from None
     if pseudonyms is None:
         raise fail("the alerts are under pseudonyms, and LOOKUP_MONITOR_PSEUDONYMS is off here: the key is needed")
-    return replace(source, alerts=named(source.alerts, pseudonyms, source.reference.actors))
+    return source._replace(alerts=named(source.alerts, pseudonyms, source.reference.actors))
 
 
 def _counted(source: _Source, other: list[Alert] | None) -> tuple[Cells, Cells | None]:

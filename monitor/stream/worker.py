@@ -230,7 +230,9 @@ class Worker:
 
     async def _new_intake(self, partition: int) -> Intake:
         table = await self._load("intake", topics.INTAKE_STATE, partition)
-        intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs, reviewed(self.settings), self._shown)
+        intake = Intake(
+            partition, self.partitions, table, self._feed.reference, self._packs, reviewed(self.settings), self._shown
+        )
         self.metrics.bad_state.inc(intake.bad_states)
         return intake
 

@@ -24,6 +24,7 @@ from monitor.commands import demo
 from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import simulate
+from monitor.stream.masking import pseudonyms_of, with_local_keys
 from monitor.stream.topics import EVENTS, REFERENCE, topics_of
 from tests.samples import GOOD
 
@@ -33,7 +34,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A Kafka without any topic."""
     folder = tmp_path_factory.mktemp("commands")
     with local_kafka.start(folder / "kafka") as kafka:
-        yield Service(Settings(bootstrap=kafka.bootstrap), folder)
+        yield Service(with_local_keys(Settings(bootstrap=kafka.bootstrap), folder / "lookup-monitor" / "keys"), folder)
 
 
 @pytest.fixture(scope="module")
@@ -211,12 +212,15 @@ def test_the_doctor_and_a_worker_and_new_reference_data_while_it_runs(kafka: Ser
         kafka.monitor("reference", "load", "-", stdin=token)
         (raw,) = lookups(1, first=99_999, subject={"kind": "person", "id": "p-new-token"})
         tries = iter(range(1000))
+        pseudonyms = pseudonyms_of(kafka.settings)
+        assert pseudonyms is not None
+        token_name = pseudonyms.of("subject", "p-new-token")
 
         def alerted() -> bool:
             one = orjson.loads(raw)
             kafka.monitor("ingest", "-", stdin=orjson.dumps({**one, "id": f"t-{next(tries)}"}) + b"\n")
             found = map(alerts.decode, alerts_of(kafka).values())
-            return any(alert.subjects == ["p-new-token"] for alert in found)
+            return any(alert.subjects == [token_name] for alert in found)
 
         wait_for(alerted, 60, "the alert about a subject that was not in the reference data before")
         worker.send_signal(signal.SIGTERM)

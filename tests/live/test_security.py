@@ -24,6 +24,7 @@ from monitor.connection import Connection
 from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.masking import made_key
 from monitor.stream.tables import read_to_end
 from tests.sinks.made import receiver
 
@@ -56,6 +57,8 @@ class Force:
             metrics_port=0,
             canary_every=1.0,
             sinks=self.folder / "sinks.toml",
+            pseudonym_key_file=made_key(self.folder / "pseudonym.key"),
+            identity_key_file=made_key(self.folder / "identity.key"),
         )
 
     def start(self, role: str) -> None:
