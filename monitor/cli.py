@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": "monitor.commands.run:doctor",
     "incidents": "monitor.cli:incidents_app",
     "sinks": "monitor.cli:sinks_app",
+    "privacy": "monitor.cli:privacy_app",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",
     "reference": "monitor.cli:reference_app",
@@ -69,6 +70,13 @@ incidents_app = lazy_group(
 sinks_app = lazy_group(
     {"run": "monitor.commands.sinks:run", "list": "monitor.commands.sinks:list_sinks"},
     "Sinks: telling people of incidents, by Alertmanager, PagerDuty, webhook, mail, chat or OCSF.",
+)
+privacy_app = lazy_group(
+    {
+        name: f"monitor.commands.privacy:{name}"
+        for name in ("key", "name", "ask", "approve", "refuse", "show", "requests")
+    },
+    "Pseudonyms and their keys, and identities that are shown when a second person approves.",
 )
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},

@@ -52,10 +52,15 @@ def pseudonyms_of(settings: Settings) -> Pseudonyms | None:
 
 def identities_of(settings: Settings) -> Identities:
     """The identities that are sealed beside pseudonyms. Raises :class:`BadKey` when there is no key."""
+    return Identities(identity_keys(settings))
+
+
+def identity_keys(settings: Settings) -> tuple[bytes, ...]:
+    """The keys of identities, that of now first. Raises :class:`BadKey` when there is none."""
     path = _file(settings.identity_key_file, IDENTITY_KEY)
     if path is None:
         raise BadKey(f"pseudonyms are on and LOOKUP_MONITOR_IDENTITY_KEY_FILE is not set: {_HOW}")
-    return Identities(read_keys(path))
+    return read_keys(path)
 
 
 def masks_if_known(settings: Settings) -> list[Callable[[Alert], Alert]]:

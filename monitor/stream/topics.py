@@ -37,6 +37,8 @@ COMMANDS: Final = "lookup.incidents.commands.v1"
 COMMANDS_DLQ: Final = "lookup.incidents.commands.v1.dlq"
 SINKS_DLQ: Final = "lookup.sinks.dlq.v1"
 SINKS_STATE: Final = "lookup.sinks.state.v1"
+UNMASKINGS: Final = "lookup.unmaskings.v1"
+HOLDS: Final = "lookup.holds.v1"
 INCIDENTS_STATE: Final = "lookup.incidents.state.v1"
 RANK_STATE: Final = "lookup.rank.state.v1"
 #: The changelog of the state that comes of each of the workers' topics.
@@ -135,6 +137,9 @@ def topics_of(settings: Settings) -> list[Topic]:
         ),
         Topic(COMMANDS, 1, replicas, kept(settings.alert_retention_days)),
         Topic(COMMANDS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
+        # Every step of every request, each under a key of its own: compaction takes what has a tombstone. Kafka's time counts.
+        Topic(UNMASKINGS, 1, replicas, {**compacted, "message.timestamp.type": "LogAppendTime"}),
+        Topic(HOLDS, 1, replicas, {**compacted, "message.timestamp.type": "LogAppendTime"}),
         Topic(SINKS_DLQ, 1, replicas, kept(settings.dlq_retention_days) | {"max.message.bytes": str(_LARGE_BYTES)}),
         Topic(INTAKE_STATE, count, replicas, changelog),
         Topic(DETECT_STATE, count, replicas, changelog),
