@@ -92,7 +92,7 @@ class UnmaskingDesk:
         opened = {}
         for name in found.names:
             with suppress(KeyError, NotOpened):
-                opened[name] = self._identities.open(name, sealed[name])
+                opened[name] = self._identities.unseal(name, sealed[name])
         return opened
 
     async def _found(self, request: str) -> Request:

@@ -38,7 +38,7 @@ class Identities:
         plain += bytes(-len(plain) % _BLOCK)
         return base64.urlsafe_b64encode(self._ciphers[0].encrypt(plain, _about(pseudonym))).decode()
 
-    def open(self, pseudonym: str, sealed: str) -> str:
+    def unseal(self, pseudonym: str, sealed: str) -> str:
         """The id. Raises :class:`NotOpened`."""
         try:
             raw = base64.urlsafe_b64decode(sealed)

@@ -81,8 +81,8 @@ def test_an_identity_is_opened_by_the_key_and_beside_its_own_name_alone(one: str
     mine, both = Identities([OLD]), Identities([NEW, OLD])
     sealed = mine.seal("actor-1", one)
     assert sealed == Identities([OLD]).seal("actor-1", one), "a replay must give the same bytes"
-    assert mine.open("actor-1", sealed) == both.open("actor-1", sealed) == one
-    for wrong in (lambda: mine.open("actor-2", sealed), lambda: Identities([NEW]).open("actor-1", sealed)):
+    assert mine.unseal("actor-1", sealed) == both.unseal("actor-1", sealed) == one
+    for wrong in (lambda: mine.unseal("actor-2", sealed), lambda: Identities([NEW]).unseal("actor-1", sealed)):
         with pytest.raises(NotOpened):
             wrong()
     if one != other:
@@ -98,7 +98,7 @@ def test_the_length_of_an_id_is_not_told() -> None:
 @pytest.mark.parametrize("raw", ["", "!", "AAAA", "A" * 64, "ü"])
 def test_what_is_not_sealed_is_refused(raw: str) -> None:
     with pytest.raises(NotOpened):
-        Identities([OLD]).open("a", raw)
+        Identities([OLD]).unseal("a", raw)
 
 
 def test_without_a_key_there_are_no_names() -> None:

@@ -199,7 +199,7 @@ def test_who_has_the_key_can_open_every_name_of_an_alert(run: Log) -> None:
     for record in values(run, ALERTS):
         alert = alerts.decode(record.value)
         assert isinstance(alert.sealed, dict)
-        opened = {name: identities.open(name, raw) for name, raw in alert.sealed.items()}
+        opened = {name: identities.unseal(name, raw) for name, raw in alert.sealed.items()}
         assert {opened[each] for each in alert.actors} <= {each.decode() for each in ids()}
 
 
