@@ -69,6 +69,7 @@ RECORDS = [
     {"record": "actor", "id": "o-desk", "unit": "desk", "role": "desk", "person": "p-own", "relatives": ["p-sister"], "address": "a-own"},
     {"record": "shift", "id": "s", "actor": "o-desk", "from": "2026-11-27T00:00:00Z", "to": "2026-11-28T00:00:00Z"},
     {"record": "subject", "id": "p-sister", "kind": "person"},
+    {"record": "subject", "id": "p-watched", "kind": "person"},
     {"record": "watch", "id": "w", "subjects": ["p-watched"], "may_know": ["o-9"], "from": "2026-01-01T00:00:00Z"},
     *({"record": "subject", "id": f"p-{number}", "kind": "person"} for number in range(60)),
 ]  # fmt: skip
