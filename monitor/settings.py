@@ -114,6 +114,10 @@ class Settings(BaseSettings):
         1800.0, gt=0, description="seconds until a page that nobody acknowledged is sent again, twice at most"
     )
     answer_within_days: float = Field(7.0, gt=0, description="days a supervisor has to answer, before the desk is told")
+    incident_retention_days: int = Field(730, ge=1, description="days an incident is kept after it was closed")
+    cleared_retention_days: int = Field(
+        90, ge=1, description="the same, for one that was closed as explained or benign"
+    )
     sinks: Path | None = Field(None, description="TOML file that says how people are told of incidents")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
 

@@ -14,10 +14,11 @@ import msgspec
 from monitor.alerts import Alert
 from monitor.feedback.disposition import Disposition
 from monitor.incidents.command import Command
+from monitor.incidents.order import Order
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True):
-    """Where an entry was read: ``name`` (``alerts``, ``dispositions`` or ``commands``), partition and offset there."""
+    """Where an entry was read: ``name`` (``alerts``, ``dispositions``, ``commands`` or ``orders``), partition and offset there."""
 
     name: str
     partition: int
@@ -55,11 +56,18 @@ class Asked(msgspec.Struct, frozen=True, tag_field="kind", tag="command"):
     command: Command
 
 
+class Ordered(msgspec.Struct, frozen=True, tag_field="kind", tag="order"):
+    """A privacy officer's order: to hold, to lift a hold, or to erase."""
+
+    source: Source
+    order: Order
+
+
 class Tick(msgspec.Struct, frozen=True, tag_field="kind", tag="tick"):
     """Nothing but that time has passed: written when something is due."""
 
 
-Entry = Raised | Judged | Asked | Tick
+Entry = Raised | Judged | Asked | Ordered | Tick
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 _decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
 
