@@ -74,7 +74,7 @@ sinks_app = lazy_group(
 privacy_app = lazy_group(
     {
         name: f"monitor.commands.privacy:{name}"
-        for name in ("key", "name", "ask", "approve", "refuse", "show", "requests")
+        for name in ("key", "name", "ask", "approve", "refuse", "show", "requests", "seal", "unseal")
     },
     "Pseudonyms and their keys, and identities that are shown when a second person approves.",
 )

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     identity_key_file: Path | None = Field(
         None, description="file of keys that seal the identity behind each: the first seals, all open"
     )
+    watch_key_file: Path | None = Field(None, description="file of the keys of sealed watch lists, `TEAM KEY` a line")
     unmask_hours: float = Field(
         8.0, gt=0, le=168, description="hours for which an identity is shown once a second person has approved"
     )

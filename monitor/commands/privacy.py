@@ -199,3 +199,63 @@ def _stamp() -> Stamp:
 
 def _time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def seal(
+    team: Annotated[str, typer.Option(help="the owner of the list; alerts and incidents name it")],
+    key_file: Annotated[Path, typer.Option(help="the team's keys, `TEAM KEY` a line, as the workers have them")],
+    name: Annotated[str, typer.Option(help="name of the list: its records are NAME-1 and on")] = "",
+    source: Annotated[Path, typer.Option("--list", help="subjects, one a line")] = Path("-"),
+    may_know: Annotated[list[str] | None, typer.Option(help="an actor who may look; several times for several")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="since when, RFC 3339")] = None,
+    to: Annotated[str | None, typer.Option(help="until when, RFC 3339")] = None,
+) -> None:
+    """Make the `watch` records of a list of subjects that nobody but a team can read: JSON Lines for `monitor reference load`."""
+    from monitor.commands.common import read_lines
+    from monitor.privacy.watch_list import sealed_watches
+    from monitor.records import BadRecord, decode
+    from monitor.reference import Reference
+
+    subjects = [line.decode().strip() for line in read_lines(source)]
+    made = sealed_watches(name or team, team, _team_keys(team, key_file), subjects, may_know or (), from_, to)
+    try:
+        Reference(map(decode, made))
+    except BadRecord as error:
+        raise fail(str(error)) from None
+    for record in made:
+        typer.echo(record.decode())
+
+
+def unseal(
+    team: Annotated[str, typer.Option(help="the owner of the list")],
+    key_file: Annotated[Path, typer.Option(help="the team's keys, `TEAM KEY` a line")],
+    source: Annotated[Path, typer.Option("--list", help="records, JSON Lines")] = Path("-"),
+) -> None:
+    """Say what subjects the sealed records of a team hold, to who has its key."""
+    from monitor.commands.common import read_lines
+    from monitor.privacy.watch_list import opened_watch
+    from monitor.records import BadRecord, Watch, decode
+
+    keys = _team_keys(team, key_file)
+    for line in read_lines(source):
+        try:
+            record = decode(line)
+        except BadRecord as error:
+            raise fail(str(error)) from None
+        if isinstance(record, Watch) and record.team == team:
+            for subject in opened_watch(record, keys):
+                typer.echo(f"{record.id} {subject}")
+
+
+def _team_keys(team: str, file: Path) -> tuple[bytes, ...]:
+    from monitor.sealed_watch import BadTeams, parse_teams
+
+    try:
+        keys = parse_teams(file.read_text().splitlines()).get(team)
+    except OSError as error:
+        raise fail(f"{file}: {error.strerror}") from None
+    except BadTeams as error:
+        raise fail(f"{file}: {error}") from None
+    if keys is None:
+        raise fail(f"{file} has no key of {team}")
+    return keys

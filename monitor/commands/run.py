@@ -35,7 +35,7 @@ OUTSIDE: Final = {
 
 def worker() -> None:
     """Run one worker; start as many as there are partitions, each on its own metrics port."""
-    from monitor.stream.masking import mask_of
+    from monitor.stream.masking import mask_of, sealer_of
     from monitor.stream.run import run_worker
     from monitor.stream.sampling import reviewed
     from monitor.stream.tables import Tables
@@ -45,6 +45,7 @@ def worker() -> None:
     try:
         # A key that is missing or cannot be used is said before anything is read.
         mask_of(settings)
+        sealer_of(settings)
         reviewed(settings)
         tables = Tables(settings)
     except (BadKey, OSError) as error:

@@ -13,6 +13,7 @@ from monitor.reach import reaches_of
 from monitor.reference import Reference
 from monitor.rerun import Fact, Message, Rerun, UnknownPack
 from monitor.rules import RuleSet, load_texts
+from monitor.sealed_watch import Sealer
 from monitor.stream.store import BlobStore
 
 #: After how many records is said how far it is.
@@ -90,14 +91,16 @@ def check(
     evidence: Evidence,
     say: Callable[[str], None] = lambda words: None,
     forms: Sequence[Callable[[Alert], Alert]] = (lambda alert: alert,),
+    sealer: Sealer | None = None,
 ) -> Checked:
-    """Run the evidence again and compare. ``say`` is told how far it is, ``forms`` are as in :class:`monitor.agree.Agree`.
+    """Run the evidence again and compare. ``say`` is told how far it is, ``forms`` are as in :class:`monitor.agree.Agree`,
+    and ``sealer`` knows sealed watches again.
 
     Raises :class:`Unusable` when the rules where the log begins, or the keys of the pseudonyms, are not there.
     """
     facts, store = evidence.facts, BlobStore()
     try:
-        reference = Reference(store=store)
+        reference = Reference(store=store, sealer=sealer)
         packs = Packs(evidence, reference)
         agree = Agree(facts.from_ms, facts.to_ms, packs.is_certain, forms)
         for record in evidence.live():

@@ -165,6 +165,9 @@ class Book:
         before, was_closed = incident.level, not incident.is_open
         incident.watched |= entry.watched
         incident.units.update(entry.units)
+        if entry.teams:
+            known = incident.teams if isinstance(incident.teams, list) else []
+            incident.teams = sorted({*known, *entry.teams})
         fate: Fate = join(incident, alert)
         self._put(f"a/{alert.id}", incident.id.encode())
         if was_closed and fate == "joined":

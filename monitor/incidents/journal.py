@@ -33,13 +33,15 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 class Raised(msgspec.Struct, frozen=True, tag_field="kind", tag="alert"):
     """An alert, and what the reference data said when it was taken in.
 
-    ``watched``: a subject of it is under observation, and an actor of it was not to know. ``units``: actors to their units.
+    ``watched``: a subject of it is under observation, and an actor of it was not to know. ``units``: actors to their units. ``teams`` have
+    a subject of it in a sealed watch.
     """
 
     source: Source
     alert: Alert
     watched: bool = False
     units: dict[str, str] = {}
+    teams: list[str] = []
 
 
 class Judged(msgspec.Struct, frozen=True, tag_field="kind", tag="disposition"):

@@ -44,6 +44,7 @@ from monitor.stream.topics import (
     INCIDENTS_STATE,
     JOURNAL,
     REFERENCE,
+    WATCHED_BY,
 )
 
 log = structlog.get_logger(__name__)
@@ -83,6 +84,12 @@ def policy_of(settings: Settings) -> Policy:
         forget_ms=settings.incident_retention_days * DAY_MS,
         forget_cleared_ms=settings.cleared_retention_days * DAY_MS,
     )
+
+
+def teams_in(headers: Any) -> list[str]:
+    """The teams that a header of an alert names."""
+    named = dict(headers or ()).get(WATCHED_BY, b"").decode("utf-8", "replace")
+    return [team for team in named.split(",") if team]
 
 
 def saved(table: tables.Table, position: int, changes: list[tuple[str, bytes | None]]) -> list[Out]:
@@ -207,8 +214,11 @@ class IncidentWork(Patient):
         known = self._known
         await self._put(
             [
-                Raised(self._source(record), alert, known.is_watched(alert), known.units_of(alert))
+                Raised(
+                    self._source(record), alert, known.is_watched(alert) or bool(teams), known.units_of(alert), teams
+                )
                 for record, alert in alerts_in(found, self._metrics.bad)
+                for teams in (teams_in(record.headers),)
             ]
         )
 

@@ -13,6 +13,7 @@ from monitor.alerts import Alert
 from monitor.privacy.identity import Identities
 from monitor.privacy.mask import Mask
 from monitor.privacy.pseudonym import Pseudonyms
+from monitor.sealed_watch import BadTeams, Sealer, parse_teams
 from monitor.settings import Settings
 from monitor.stream.seal import BadKey, read_keys
 
@@ -76,6 +77,19 @@ def masks_if_known(settings: Settings) -> list[Callable[[Alert], Alert]]:
     mask = mask_of(settings)
     assert mask is not None
     return [*(each.alert for each in mask.each()), *plain]
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """What knows the subjects of sealed watches again; nothing where no key is set. Raises :class:`BadKey`."""
+    path = settings.watch_key_file
+    if path is None:
+        return Sealer()
+    try:
+        return Sealer(parse_teams(path.read_text().splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKey(f"{path}: {getattr(error, 'strerror', 'not text')}") from None
+    except BadTeams as error:
+        raise BadKey(f"{path}: {error}") from None
 
 
 def with_local_keys(settings: Settings, folder: Path) -> Settings:

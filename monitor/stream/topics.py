@@ -56,6 +56,8 @@ CANARY: Final = b"canary"
 #: which the lookup was enriched, and by which whoever detects decided on the alert.
 ENRICHED_BY: Final = "reference"
 DECIDED_BY: Final = "reference.decided"
+#: Header of alerts: the teams that have a subject of it in a sealed watch, with commas.
+WATCHED_BY: Final = "watched"
 _DAY_MS: Final = 24 * 3600 * 1000
 _LARGE_BYTES: Final = 4 * 1024 * 1024
 #: How long a new topic may take until Kafka's brokers know it, in seconds.

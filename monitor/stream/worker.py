@@ -21,6 +21,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from monitor.alerts import Alert
 from monitor.detector import Detector
 from monitor.enrich import explains_later
 from monitor.events import MAX_SKEW_MS
@@ -34,10 +35,10 @@ from monitor.stream import topics
 from monitor.stream.app import App, add_agent, new_app
 from monitor.stream.batches import BatchWriter, Out, Span
 from monitor.stream.deployment import Deployment
-from monitor.stream.detect import Chunk, Detect, Written, as_it_is
+from monitor.stream.detect import Chunk, Detect, Written, acknowledge, as_it_is
 from monitor.stream.feed import ReferenceFeed
 from monitor.stream.intake import Intake
-from monitor.stream.masking import mask_of
+from monitor.stream.masking import mask_of, sealer_of
 from monitor.stream.model_watch import ModelWatch
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
@@ -129,7 +130,9 @@ class Worker:
         collect_seldom()
         self._writer = BatchWriter(self.settings.kafka)
         await self._writer.start()
-        self._feed = ReferenceFeed(self.settings.kafka, self.metrics, self.app.depends_on, self.progress.heard)
+        self._feed = ReferenceFeed(
+            self.settings.kafka, self.metrics, self.app.depends_on, self.progress.heard, sealer_of(self.settings)
+        )
         await self._feed.start()
         self._packs = PackFeed(self.settings.kafka, self._load_pack, self.app.depends_on)
         await self._packs.start()
@@ -239,11 +242,16 @@ class Worker:
     async def _new_detect(self, partition: int) -> tuple[Detect, list[Chunk]]:
         table = await self._load("detect", topics.DETECT_STATE, partition)
         made = (self._detector_of, self._packs.current or "", self.settings.forget_ms)
-        return Detect(partition, self.partitions, table, *made, lambda: self._feed.reference.position, self._mask), []
+        return Detect(
+            partition, self.partitions, table, *made, lambda: self._feed.reference.position, self._mask, self._teams
+        ), []
 
     async def _new_score(self, partition: int) -> tuple[Score, list[Chunk]]:
         table = await self._load("score", topics.SCORE_STATE, partition)
-        return Score(self.partitions, table, self.settings.quantile, self._packs, self._mask), []
+        return Score(self.partitions, table, self.settings.quantile, self._packs, self._mask, self._teams), []
+
+    def _teams(self, alert: Alert) -> list[str]:
+        return self._feed.reference.teams_watching(alert.subjects, alert.actors, alert.ts)
 
     async def _intake(self, event: Any) -> None:
         partition = event.message.partition
@@ -287,7 +295,7 @@ class Worker:
         for fate, count in written.fates.items():
             self.metrics.events.labels(fate).inc(count)
         self._count_alerts(written)
-        _acknowledge(chunks)
+        acknowledge(chunks)
         self.metrics.held.labels("detect").set(sum(each.held for each, _ in self._detects))
         self._moved("detect", event)
 
@@ -390,10 +398,3 @@ class Worker:
 def _forget_records(event: Any) -> None:
     """A chunk may wait long to be acknowledged; its records are not needed for that, and are most of a worker's memory."""
     event.value = event.message.value = None
-
-
-def _acknowledge(chunks: list[Chunk]) -> None:
-    for chunk in chunks:
-        if chunk.waiting == 0:
-            chunk.handle.ack()
-    chunks[:] = [chunk for chunk in chunks if chunk.waiting]
