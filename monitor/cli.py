@@ -75,8 +75,9 @@ privacy_app = lazy_group(
     {
         name: f"monitor.commands.privacy:{name}"
         for name in ("key", "name", "ask", "approve", "refuse", "show", "requests", "seal", "unseal")
-    },
-    "Pseudonyms and their keys, and identities that are shown when a second person approves.",
+    }
+    | {name: f"monitor.commands.privacy_held:{name}" for name in ("export", "erase", "hold", "lift", "holds")},
+    "Pseudonyms and their keys, and identities that are shown when a second person approves, what is held of people and for how long.",
 )
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},

@@ -17,6 +17,7 @@ from monitor.commands.incidents import find
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
+    from monitor.audit.event import Audit
     from monitor.privacy.desk import Stamp, UnmaskingDesk
     from monitor.privacy.unmasking import Request
 
@@ -84,8 +85,8 @@ def ask(
         wanted = [read(each) for each in names]
     except ValueError as error:
         raise fail(str(error)) from None
-    person = _person(by, roles, Role.DESK)
-    made = _do(settings, audit, lambda desk: desk.ask(person, found, wanted, reason, _stamp()))
+    person = person_of(by, roles, Role.DESK)
+    made = _do(settings, audit, lambda desk: desk.ask(person, found, wanted, reason, stamp()))
     out.print(f"request {made.id} about incident {found.id}: somebody else has to approve it", soft_wrap=True)
 
 
@@ -104,12 +105,12 @@ def refuse(request: WhichRequest, by: By, reason: Why, roles: As = None, audit: 
 def show(request: WhichRequest, by: By, roles: As = None, audit: Audited = None) -> None:
     """Show the identities of an approved request to who asked for them, until its time is over. Each time is audited."""
     settings = Settings()
-    person = _person(by, roles, Role.DESK)
+    person = person_of(by, roles, Role.DESK)
 
     async def act(desk: UnmaskingDesk) -> dict[str, str]:
         found = _one(await desk.requests(), request)
         incident = await asyncio.to_thread(find, settings, found.incident)
-        return await desk.show(person, found.id, incident, _stamp())
+        return await desk.show(person, found.id, incident, stamp())
 
     for pseudonym, identity in _do(settings, audit, act).items():
         typer.echo(f"{pseudonym} {identity}")
@@ -138,11 +139,11 @@ def requests(
 
 
 def _answer(request: str, approve: bool, by: str, reason: str, roles: list[Role] | None, audit: Path | None) -> Request:
-    person = _person(by, roles, Role.PRIVACY_OFFICER)
+    person = person_of(by, roles, Role.PRIVACY_OFFICER)
 
     async def act(desk: UnmaskingDesk) -> Request:
         found = _one(await desk.requests(), request)
-        return await desk.answer(person, found.id, approve, reason, _stamp())
+        return await desk.answer(person, found.id, approve, reason, stamp())
 
     return _do(Settings(), audit, act)
 
@@ -160,12 +161,10 @@ def _do(settings: Settings, audit: Path | None, act: Callable[[UnmaskingDesk], A
     from monitor.audit.event import AuditUnavailable
     from monitor.privacy.desk import NotAllowed
     from monitor.privacy.unmasking import Refused
-    from monitor.stream.audit_file import AuditFile
-    from monitor.stream.masking import local_keys
     from monitor.stream.seal import BadKey
     from monitor.stream.unmaskings import unmasking_desk
 
-    log = AuditFile(audit or local_keys().parent / "audit.jsonl")
+    log = audit_of(audit)
 
     async def work() -> T:
         async with unmasking_desk(settings, log) as desk:
@@ -182,7 +181,16 @@ def _do(settings: Settings, audit: Path | None, act: Callable[[UnmaskingDesk], A
             raise fail(f"the audit log does not take it, so nothing is done: {error}") from None
 
 
-def _person(name: str, roles: list[Role] | None, default: Role) -> Person:
+def audit_of(path: Path | None) -> Audit:
+    """Where what is done on the command line is audited."""
+    from monitor.stream.audit_file import AuditFile
+    from monitor.stream.masking import local_keys
+
+    return AuditFile(path or local_keys().parent / "audit.jsonl")
+
+
+def person_of(name: str, roles: list[Role] | None, default: Role) -> Person:
+    """Who does it, as the command line says; exits when one person must not be all of that."""
     from monitor.access.roles import conflicts
 
     found = frozenset(roles or [default])
@@ -191,7 +199,8 @@ def _person(name: str, roles: list[Role] | None, default: Role) -> Person:
     return Person(name, found)
 
 
-def _stamp() -> Stamp:
+def stamp() -> Stamp:
+    """A new id, and the time now."""
     from monitor.privacy.desk import Stamp
 
     return Stamp(str(uuid.uuid4()), datetime.now(UTC).isoformat(timespec="milliseconds"))
