@@ -21,6 +21,7 @@ from monitor.stream.topics import (
     DLQ,
     EVENTS,
     FEATURES,
+    HOLDS,
     INCIDENTS,
     INCIDENTS_STATE,
     INTAKE_STATE,
@@ -36,6 +37,7 @@ from monitor.stream.topics import (
     SINKS_STATE,
     SOURCES,
     SOURCES_STATE,
+    UNMASKINGS,
 )
 
 #: How all topics of the monitor begin.
@@ -83,7 +85,7 @@ ROLES: Final[Mapping[str, Role]] = {
     ),
     "incidents": Role(
         "`monitor incidents run`",
-        (ALERTS, DISPOSITIONS, COMMANDS, JOURNAL, REFERENCE, INCIDENTS_STATE),
+        (ALERTS, DISPOSITIONS, COMMANDS, HOLDS, JOURNAL, REFERENCE, INCIDENTS_STATE),
         (JOURNAL, INCIDENTS, INCIDENTS_STATE, COMMANDS_DLQ, DISPOSITIONS_DLQ),
         of_all=_CHECKS,
     ),
@@ -95,9 +97,28 @@ ROLES: Final[Mapping[str, Role]] = {
         "`monitor rules deploy` and `versions`, `monitor model rollback`", (RULES, SCORE_STATE), (RULES, EVENTS)
     ),
     "desk": Role(
-        "`monitor incidents`, `monitor dispose`, and what was refused of either",
-        (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ),
-        (DISPOSITIONS, COMMANDS),
+        "`monitor incidents`, `monitor dispose`, what was refused of either, `monitor privacy ask` and `show`",
+        (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ, UNMASKINGS),
+        (DISPOSITIONS, COMMANDS, UNMASKINGS),
+    ),
+    "privacy": Role(
+        "`monitor privacy approve`, `refuse`, `hold`, `lift`, `erase`, `export`",
+        (
+            UNMASKINGS,
+            HOLDS,
+            INCIDENTS,
+            REFERENCE,
+            EVENTS,
+            KEYED,
+            REVIEW,
+            ALERTS,
+            JOURNAL,
+            DISPOSITIONS,
+            COMMANDS,
+            PRIORITIES,
+            DETECT_STATE,
+        ),
+        (UNMASKINGS, HOLDS, REFERENCE),
     ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "auditor": Role(

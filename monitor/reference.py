@@ -10,7 +10,7 @@ subject is one blob, so that a lookup takes one read. Staff, units and times of 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
@@ -66,8 +66,8 @@ class Reference:
         sealer: Sealer | None = None,
     ) -> None:
         self._sealer = sealer or Sealer()
-        #: How many subjects are in sealed watches; without any, nothing need be hashed.
-        self._sealed = 0
+        #: The names that are in sealed watches, and in how many; without any, nothing need be hashed.
+        self._sealed: Counter[str] = Counter()
         #: How far its topic was taken in: the offset after the last record; 0 when it came from somewhere else.
         self.position = 0
         self.actors: dict[str, Staff] = {}
@@ -112,6 +112,8 @@ class Reference:
 
     def _sealed_watches(self, subject_id: str) -> Iterator[tuple[str, Claim]]:
         for name in self._sealer.names(subject_id):
+            if name not in self._sealed:
+                continue
             about = self._shelf.get(f"subject/{name}", _about)
             for claim in () if about is None else about.watches:
                 yield team_of(name), claim
@@ -269,11 +271,15 @@ class Reference:
         return [(self.tasks_of_unit, (task.unit, task.area))] if task.unit is not None else []
 
     def _note_watch(self, name: str, watch: WatchFile) -> None:
-        self._sealed += sum(each.startswith(MARK) for each in watch.subjects)
+        self._sealed.update(each for each in watch.subjects if each.startswith(MARK))
         self._add("watches", watch.subjects, Claim(name, watch.from_ms, watch.to_ms, None, watch.may_know))
 
     def _erase_watch(self, name: str, watch: WatchFile) -> None:
-        self._sealed -= sum(each.startswith(MARK) for each in watch.subjects)
+        for each in watch.subjects:
+            if each.startswith(MARK):
+                self._sealed[each] -= 1
+                if not self._sealed[each]:
+                    del self._sealed[each]
         self._drop("watches", watch.subjects, name)
 
     def _note_shift(self, _: str, shift: ShiftFile) -> None:

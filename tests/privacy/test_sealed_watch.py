@@ -94,7 +94,7 @@ def test_a_list_that_is_taken_back_or_changed_watches_no_more() -> None:
     assert (made.teams_watching(["p-1"], [], TS), made.teams_watching(["p-2"], ["o"], TS)) == ([], ["obs"])
     made.remove("watch/w-1")
     assert not made.about("p-2").watches
-    assert made._sealed == 0
+    assert not made._sealed
 
 
 def test_only_who_has_the_teams_key_opens_a_list() -> None:
