@@ -63,7 +63,7 @@ class Agree:
 
     Only alerts whose lookup has a time of ``from_ms <= t < to_ms`` count. ``is_certain`` says whether the rerun knows all that an
     alert follows from, when its log does not go back to the beginning. ``forms`` are those that live alerts may have, by
-    one key of pseudonyms or another: an alert of the rerun is compared in the first that is there, so live ones come first.
+    one key of pseudonyms or another, and last that without any: an alert of the rerun is compared in the first that is there, so live ones come first.
     """
 
     def __init__(
@@ -109,7 +109,9 @@ class Agree:
         """Take in an alert of the rerun."""
         if self.is_inside(made.alert):
             forms = [form(made.alert) for form in self._forms]
-            alert = next((each for each in forms if each.id in self._live), forms[0])
+            # What was not raised is told in the form in which others were; names as they are come last.
+            other = forms[-1] if self._live and not self.is_masked else forms[0]
+            alert = next((each for each in forms if each.id in self._live), other)
             raw, decided = alerts.encode(alert), made.decided
             known = self._run.get(alert.id)
             self._run[alert.id] = (raw, decided or (known is not None and known[1]))

@@ -278,7 +278,7 @@ def test_up_starts_a_worker_again_and_stops_everything(tmp_path: Path) -> None:
     port = free_port()
     up = subprocess.Popen(
         [sys.executable, "-m", "monitor", "up", "--data", str(tmp_path / "kafka")],
-        env={**os.environ, "LOOKUP_MONITOR_METRICS_PORT": str(port)},
+        env={**os.environ, "LOOKUP_MONITOR_METRICS_PORT": str(port), "XDG_DATA_HOME": str(tmp_path)},
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -289,6 +289,9 @@ def test_up_starts_a_worker_again_and_stops_everything(tmp_path: Path) -> None:
         wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness again")
         up.send_signal(signal.SIGTERM)
         assert up.wait(40) == 0
+        keys = sorted((tmp_path / "lookup-monitor" / "keys").iterdir())
+        assert [path.name for path in keys] == ["identity.key", "pseudonym.key"]
+        assert all(path.stat().st_mode & 0o077 == 0 for path in keys), "for this user alone"
     finally:
         up.kill()
         local_kafka.stop(tmp_path / "kafka", timeout=5)
