@@ -119,6 +119,7 @@ ROLES: Final[Mapping[str, Role]] = {
             DETECT_STATE,
         ),
         (UNMASKINGS, HOLDS, REFERENCE),
+        group="Describe",
     ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
     "auditor": Role(

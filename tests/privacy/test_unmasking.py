@@ -287,6 +287,18 @@ def test_what_the_incident_no_longer_has_is_not_shown() -> None:
     assert asyncio.run(desk.show(PEOPLE[0], request, gone, Stamp("c", rfc3339(log.now)))) == {}
 
 
+def test_only_who_asked_sees_it_also_of_those_who_might_have_asked() -> None:
+    log, audit, desk, request = story()
+    approve(log, desk, request)
+    for who in (PEOPLE[1], PEOPLE[4]):
+        with pytest.raises(Refused) as refused:
+            asyncio.run(desk.show(who, request, incident(), Stamp(f"c-{who.name}", rfc3339(log.now))))
+        assert refused.value.why == "not-asker"
+        assert not audit.events[-1].done
+    with pytest.raises(NotAllowed):
+        asyncio.run(desk.show(PEOPLE[2], request, incident(), Stamp("d", rfc3339(log.now))))
+
+
 def test_nobody_approves_for_themselves_under_a_name_that_looks_other() -> None:
     log, _, desk, request = story()
     for name in ("D-0", " d-0 ", "\uff44-0"):
