@@ -299,6 +299,16 @@ def test_only_who_asked_sees_it_also_of_those_who_might_have_asked() -> None:
         asyncio.run(desk.show(PEOPLE[2], request, incident(), Stamp("d", rfc3339(log.now))))
 
 
+def test_names_that_the_incident_does_not_have_are_not_asked_for() -> None:
+    audit = Audited()
+    desk = desk_of(Log(), audit)
+    other = Pseudonyms([KEY]).of("actor", "o-elsewhere")
+    with pytest.raises(NotAllowed):
+        asyncio.run(desk.ask(PEOPLE[0], incident(), [min(NAMES), other], "a leak", Stamp("a", rfc3339(START))))
+    assert [each.done for each in audit.events] == [False]
+    assert asyncio.run(desk.requests()) == []
+
+
 def test_nobody_approves_for_themselves_under_a_name_that_looks_other() -> None:
     log, _, desk, request = story()
     for name in ("D-0", " d-0 ", "\uff44-0"):
