@@ -154,7 +154,9 @@ def main(
             tempfile.TemporaryDirectory(prefix="lookup-monitor-") as folder,
             local_kafka.start(Path(folder, "kafka")) as kafka,
         ):
-            settings = Settings(bootstrap=kafka.bootstrap, session_timeout=session, standby_replicas=replicas)
+            settings = Settings(
+                bootstrap=kafka.bootstrap, session_timeout=session, standby_replicas=replicas, pseudonyms="off"
+            )
             admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
             topics.create(admin, settings)
             admin.close()

@@ -110,7 +110,7 @@ def _bench(keys: int, actors: int, days: int) -> int:
         tempfile.TemporaryDirectory(prefix="lookup-monitor-") as folder,
         local_kafka.start(Path(folder, "kafka")) as kafka,
     ):
-        settings = Settings(bootstrap=kafka.bootstrap)
+        settings = Settings(bootstrap=kafka.bootstrap, pseudonyms="off")
         admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
         topics.create(admin, settings)
         admin.close()

@@ -81,7 +81,7 @@ def _site(folder: Path, messages: list[bytes]) -> Iterator[tuple[Settings, int]]
     from monitor import local_kafka
 
     with local_kafka.start(folder / "kafka") as kafka:
-        settings = Settings(bootstrap=kafka.bootstrap)
+        settings = Settings(bootstrap=kafka.bootstrap, pseudonyms="off")
         with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
             topics.create(admin, settings)
         send_reference(settings, map(orjson.dumps, reference_of(map(orjson.loads, messages))))

@@ -22,6 +22,7 @@ from monitor.stream.topics import (
     DLQ,
     EVENTS,
     FEATURES,
+    HOLDS,
     INCIDENTS,
     INCIDENTS_STATE,
     INTAKE_STATE,
@@ -37,6 +38,7 @@ from monitor.stream.topics import (
     SINKS_STATE,
     SOURCES,
     SOURCES_STATE,
+    UNMASKINGS,
 )
 
 #: How all topics of the monitor begin.
@@ -86,7 +88,7 @@ ROLES: Final[Mapping[str, Role]] = {
     ),
     "incidents": Role(
         "`monitor incidents run`",
-        (ALERTS, DISPOSITIONS, COMMANDS, JOURNAL, REFERENCE, INCIDENTS_STATE),
+        (ALERTS, DISPOSITIONS, COMMANDS, HOLDS, JOURNAL, REFERENCE, INCIDENTS_STATE),
         (JOURNAL, INCIDENTS, INCIDENTS_STATE, COMMANDS_DLQ, DISPOSITIONS_DLQ),
         of_all=_CHECKS,
     ),
@@ -100,9 +102,29 @@ ROLES: Final[Mapping[str, Role]] = {
         "`monitor rules deploy` and `versions`, `monitor model rollback`", (RULES, SCORE_STATE), (RULES, EVENTS)
     ),
     "desk": Role(
-        "`monitor incidents`, `monitor dispose`, and what was refused of either",
-        (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ),
-        (DISPOSITIONS, COMMANDS),
+        "`monitor incidents`, `monitor dispose`, what was refused of either, `monitor privacy ask` and `show`",
+        (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ, UNMASKINGS),
+        (DISPOSITIONS, COMMANDS, UNMASKINGS),
+    ),
+    "privacy": Role(
+        "`monitor privacy approve`, `refuse`, `hold`, `lift`, `erase`, `export`",
+        (
+            UNMASKINGS,
+            HOLDS,
+            INCIDENTS,
+            REFERENCE,
+            EVENTS,
+            KEYED,
+            REVIEW,
+            ALERTS,
+            JOURNAL,
+            DISPOSITIONS,
+            COMMANDS,
+            PRIORITIES,
+            DETECT_STATE,
+        ),
+        (UNMASKINGS, HOLDS, REFERENCE),
+        group="Describe",
     ),
     "investigator": Role("`monitor trace --incident`", writes=(ALERTS,)),
     "console": Role(

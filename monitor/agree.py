@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -62,10 +62,20 @@ class Agree:
     """Takes the alerts of both sides, in any order, and then says how they differ.
 
     Only alerts whose lookup has a time of ``from_ms <= t < to_ms`` count. ``is_certain`` says whether the rerun knows all that an
-    alert follows from, when its log does not go back to the beginning.
+    alert follows from, when its log does not go back to the beginning. ``forms`` are those that live alerts may have, by
+    one key of pseudonyms or another, and last that without any: an alert of the rerun is compared in the first that is there, so live ones come first.
     """
 
-    def __init__(self, from_ms: int, to_ms: int, is_certain: Callable[[Alert], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        from_ms: int,
+        to_ms: int,
+        is_certain: Callable[[Alert], bool] = lambda _: True,
+        forms: Sequence[Callable[[Alert], Alert]] = (lambda alert: alert,),
+    ) -> None:
+        self._forms = forms
+        #: Whether live alerts were raised under pseudonyms.
+        self.is_masked = False
         self._span = (from_ms, to_ms)
         self._is_certain = is_certain
         self._live: dict[str, _Known] = {}
@@ -87,6 +97,7 @@ class Agree:
             return True
         if not self.is_inside(alert):
             return False
+        self.is_masked |= alert.sealed is not msgspec.UNSET
         raw, known = bytes(record.value or b""), self._live.get(alert.id)
         if known is None:
             self._live[alert.id] = _Known(raw, place, record.settled)
@@ -97,9 +108,13 @@ class Agree:
     def raised(self, made: Raised) -> None:
         """Take in an alert of the rerun."""
         if self.is_inside(made.alert):
-            raw, decided = alerts.encode(made.alert), made.decided
-            known = self._run.get(made.alert.id)
-            self._run[made.alert.id] = (raw, decided or (known is not None and known[1]))
+            forms = [form(made.alert) for form in self._forms]
+            # What was not raised is told in the form in which others were; names as they are come last.
+            other = forms[-1] if self._live and not self.is_masked else forms[0]
+            alert = next((each for each in forms if each.id in self._live), other)
+            raw, decided = alerts.encode(alert), made.decided
+            known = self._run.get(alert.id)
+            self._run[alert.id] = (raw, decided or (known is not None and known[1]))
 
     def result(self) -> Agreement:
         """How they differ, in the order of time."""

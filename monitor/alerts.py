@@ -39,7 +39,8 @@ class Alert(msgspec.Struct, frozen=True):
 
     ``pack`` is the version of the rules that were running; ``suppressed`` counts how often the rule would have alerted about
     the same group since its last alert, had it not kept quiet. Alerts of the model have ``factors``, the features that made the
-    score, and ``speaks_for``, what speaks for the actor, as sentences.
+    score, and ``speaks_for``, what speaks for the actor, as sentences. Once it is under pseudonyms (:mod:`monitor.privacy.mask`), ``sealed`` has
+    the identity behind each, for who has the key; before, it is not there.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Alert(msgspec.Struct, frozen=True):
     suppressed: int = 0
     factors: list[Factor] = []
     speaks_for: list[str] = []
+    sealed: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 #: A question rather than an accusation: to be unusual is no misuse. Rules of the type ``anomaly`` have levels of their own.

@@ -36,6 +36,7 @@ COMMANDS = {
     "hunt": "monitor.commands.history:hunt",
     "timeline": "monitor.commands.history:timeline",
     "trace": "monitor.commands.trace:trace",
+    "privacy": "monitor.cli:privacy_app",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",
     "reference": "monitor.cli:reference_app",
@@ -86,6 +87,14 @@ archive_app = lazy_group(
         "compact": "monitor.commands.archive:compact",
     },
     "The archive: every lookup that was ever made, once, in Parquet.",
+)
+privacy_app = lazy_group(
+    {
+        name: f"monitor.commands.privacy:{name}"
+        for name in ("key", "name", "ask", "approve", "refuse", "show", "requests", "seal", "unseal")
+    }
+    | {name: f"monitor.commands.privacy_held:{name}" for name in ("export", "erase", "hold", "lift", "holds")},
+    "Pseudonyms and their keys, and identities that are shown when a second person approves, what is held of people and for how long.",
 )
 report_app = lazy_group(
     {"precision": "monitor.commands.feedback:precision", "fairness": "monitor.commands.fairness:fairness"},

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.records import FOREVER, Actor, Case, Dispatch, Link, Record, Shift, Values, Watch, milliseconds
+from monitor.sealed_watch import sealed_name
 
 
 class Staff(msgspec.Struct, frozen=True, gc=False):
@@ -161,7 +162,8 @@ def _dispatch(record: Dispatch) -> DispatchFile:
 
 
 def _watch(record: Watch) -> WatchFile:
-    return WatchFile(_once(record.subjects), _once(record.may_know), *_span(record))
+    sealed = [sealed_name(record.team or "", each) for each in record.sealed or ()]
+    return WatchFile((*_once(record.subjects), *_once(sealed)), _once(record.may_know), *_span(record))
 
 
 def _shift(record: Shift) -> ShiftFile:

@@ -9,9 +9,10 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from monitor.feedback.disposition import REASONS as BAD_DISPOSITIONS
-from monitor.incidents.book import FATES, Brief
+from monitor.incidents.book import FATES
 from monitor.incidents.command import COMMANDS
 from monitor.incidents.command import REASONS as BAD_COMMANDS
+from monitor.incidents.head import Brief
 from monitor.incidents.response import PAGED
 from monitor.rules.model import LEVELS
 

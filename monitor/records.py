@@ -90,13 +90,20 @@ class Dispatch(msgspec.Struct, tag_field="record", tag="dispatch", rename={"from
 
 
 class Watch(msgspec.Struct, tag_field="record", tag="watch", rename={"from_": "from"}):
-    """Subjects under observation, and who may know of it."""
+    """Subjects under observation, and who may know of it.
+
+    A sealed one has no ``subjects`` but ``sealed``, their hashes by a key of ``team`` (:mod:`monitor.sealed_watch`), and in ``boxes``, in the same order,
+    the subjects as that key seals them.
+    """
 
     id: str
     subjects: list[str] | None = None
     may_know: list[str] | None = None
     from_: str | None = None
     to: str | None = None
+    team: str | None = None
+    sealed: list[str] | None = None
+    boxes: list[str] | None = None
 
 
 class Shift(msgspec.Struct, tag_field="record", tag="shift", rename={"from_": "from"}):

@@ -10,8 +10,8 @@ subject is one blob, so that a lookup takes one read. Staff, units and times of 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from monitor.known import (
     kept,
 )
 from monitor.records import FOREVER, BadRecord, Record, Subject, Unit, decode, json_schema, key_of, kind_of
+from monitor.sealed_watch import MARK, Sealer, team_of
 from monitor.shelf import SIZE, Shelf
 from monitor.spans import Spans
 
@@ -53,12 +54,20 @@ class Reference:
     """The reference data by what it is asked for. Not safe for use from several threads.
 
     ``store`` keeps what there is much of; without one it is a dictionary. It belongs to this object alone and begins empty.
-    ``at_hand`` is how many of its entries are kept in memory as they are.
+    ``at_hand`` is how many of its entries are kept in memory as they are. ``sealer`` knows the subjects of sealed watches again; without
+    it they match nothing.
     """
 
     def __init__(
-        self, records: Iterable[Record] = (), store: MutableMapping[str, bytes] | None = None, at_hand: int = SIZE
+        self,
+        records: Iterable[Record] = (),
+        store: MutableMapping[str, bytes] | None = None,
+        at_hand: int = SIZE,
+        sealer: Sealer | None = None,
     ) -> None:
+        self._sealer = sealer or Sealer()
+        #: The names that are in sealed watches, and in how many; without any, nothing need be hashed.
+        self._sealed: Counter[str] = Counter()
         #: How far its topic was taken in: the offset after the last record; 0 when it came from somewhere else.
         self.position = 0
         self.actors: dict[str, Staff] = {}
@@ -89,7 +98,36 @@ class Reference:
     def about(self, subject_id: str) -> About:
         """Everything about a subject, to be read and not changed."""
         found = self._shelf.get(f"subject/{subject_id}", _about)
+        if self._sealed and self._sealer:
+            found = self._with_sealed(subject_id, found)
         return NOTHING if found is None else found
+
+    def _with_sealed(self, subject_id: str, found: About | None) -> About | None:
+        """The same with the sealed watches of the subject."""
+        claims = [claim for _, claim in self._sealed_watches(subject_id)]
+        if not claims:
+            return found
+        known = NOTHING if found is None else found
+        return msgspec.structs.replace(known, watches=tuple(sorted((*known.watches, *claims), key=_ID)))
+
+    def _sealed_watches(self, subject_id: str) -> Iterator[tuple[str, Claim]]:
+        for name in self._sealer.names(subject_id):
+            if name not in self._sealed:
+                continue
+            about = self._shelf.get(f"subject/{name}", _about)
+            for claim in () if about is None else about.watches:
+                yield team_of(name), claim
+
+    def teams_watching(self, subjects: Iterable[str], actors: Iterable[str], ts: int) -> list[str]:
+        """The teams that have a subject in a sealed watch at event time ``ts`` (ms) of which one of the actors is not to know."""
+        if not (self._sealed and self._sealer):
+            return []
+        found, who = set(), set(actors)
+        for subject in subjects:
+            for team, claim in self._sealed_watches(subject):
+                if claim.from_ms <= ts < claim.to_ms and not who <= set(claim.actors):
+                    found.add(team)
+        return sorted(found)
 
     def case(self, case_id: str) -> CaseFile | None:
         """A case by its id."""
@@ -233,9 +271,15 @@ class Reference:
         return [(self.tasks_of_unit, (task.unit, task.area))] if task.unit is not None else []
 
     def _note_watch(self, name: str, watch: WatchFile) -> None:
+        self._sealed.update(each for each in watch.subjects if each.startswith(MARK))
         self._add("watches", watch.subjects, Claim(name, watch.from_ms, watch.to_ms, None, watch.may_know))
 
     def _erase_watch(self, name: str, watch: WatchFile) -> None:
+        for each in watch.subjects:
+            if each.startswith(MARK):
+                self._sealed[each] -= 1
+                if not self._sealed[each]:
+                    del self._sealed[each]
         self._drop("watches", watch.subjects, name)
 
     def _note_shift(self, _: str, shift: ShiftFile) -> None:

@@ -16,6 +16,7 @@ from monitor.evidence.check import Checked, check
 from monitor.evidence.survey import span_of
 from monitor.http import serve
 from monitor.settings import Settings
+from monitor.stream.masking import masks_if_known, sealer_of
 
 log = structlog.get_logger(__name__)
 RESULTS: Final = ("equal", "differs", "broken")
@@ -115,7 +116,7 @@ def recheck(settings: Settings, span_ms: int, wait: float) -> Checked:
     with span_of(settings, now - span_ms, now, wait) as span:
         if span.facts.behind:
             raise Unusable(f"the workers are {span.facts.behind:,} messages behind")
-        return check(span)
+        return check(span, forms=masks_if_known(settings), sealer=sealer_of(settings))
 
 
 def serve_checks(settings: Settings, every_ms: int, span_ms: int, wait: float, stop: threading.Event) -> None:

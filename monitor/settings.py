@@ -74,6 +74,19 @@ class Settings(BaseSettings):
     state_unsigned: Literal["refuse", "accept"] = Field(
         "refuse", description="with a key: `accept` state without signature too, until all has one"
     )
+    pseudonyms: Literal["on", "off"] = Field(
+        "on", description="`off`: alerts and all that comes of them name people and subjects as they are"
+    )
+    pseudonym_key_file: Path | None = Field(
+        None, description="file of keys that pseudonyms are made by, one a line: the first makes, all are recognised"
+    )
+    identity_key_file: Path | None = Field(
+        None, description="file of keys that seal the identity behind each: the first seals, all open"
+    )
+    watch_key_file: Path | None = Field(None, description="file of the keys of sealed watch lists, `TEAM KEY` a line")
+    unmask_hours: float = Field(
+        8.0, gt=0, le=168, description="hours for which an identity is shown once a second person has approved"
+    )
     standby_replicas: int = Field(
         0, ge=0, le=7, description="how many other workers keep a copy of each partition's state, to take over at once"
     )
@@ -105,6 +118,10 @@ class Settings(BaseSettings):
         1800.0, gt=0, description="seconds until a page that nobody acknowledged is sent again, twice at most"
     )
     answer_within_days: float = Field(7.0, gt=0, description="days a supervisor has to answer, before the desk is told")
+    incident_retention_days: int = Field(730, ge=1, description="days an incident is kept after it was closed")
+    cleared_retention_days: int = Field(
+        90, ge=1, description="the same, for one that was closed as explained or benign"
+    )
     sinks: Path | None = Field(None, description="TOML file that says how people are told of incidents")
     audit_retention_days: int = Field(1830, ge=1, description="days audit records are kept")
     audit_key_file: Path | None = Field(

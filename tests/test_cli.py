@@ -134,7 +134,7 @@ def test_a_wrong_setting_is_named() -> None:
 )
 def test_without_kafka_there_is_one_line_that_helps(arguments: list[str]) -> None:
     at = nowhere()
-    done = monitor(*arguments, LOOKUP_MONITOR_BOOTSTRAP=at)
+    done = monitor(*arguments, LOOKUP_MONITOR_BOOTSTRAP=at, LOOKUP_MONITOR_PSEUDONYMS="off")
     assert done.returncode == 2
     assert f"Kafka at {at}" in done.stderr
     assert "monitor kafka start" in done.stderr

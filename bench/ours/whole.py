@@ -124,7 +124,9 @@ def main() -> None:
     own_topics(job)
     admin = KafkaAdminClient(bootstrap_servers=job.bootstrap)
     (found,) = admin.describe_topics([job.topic])
-    settings = Settings(bootstrap=job.bootstrap, group=job.run, partitions=len(found["partitions"]), idle_after=0.2)
+    settings = Settings(
+        bootstrap=job.bootstrap, group=job.run, partitions=len(found["partitions"]), idle_after=0.2, pseudonyms="off"
+    )
     topics.create(admin, settings)
     admin.close()
     from monitor.commands.ingest import send_reference  # after own_topics

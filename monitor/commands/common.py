@@ -145,10 +145,19 @@ def load_kept(files: Mapping[str, str], lists: Lists | None = None, foreign: boo
 
 
 def load_reference(path: Path) -> tuple[Reference, int]:
-    """The reference data of a JSON Lines file, and how many lines were refused (each reported with its line)."""
-    from monitor.reference import BadRecord, Reference, decode
+    """The reference data of a JSON Lines file, and how many lines were refused (each reported with its line).
 
-    reference, refused = Reference(), 0
+    Sealed watches are known again by ``LOOKUP_MONITOR_WATCH_KEY_FILE``.
+    """
+    from monitor.reference import BadRecord, Reference, decode
+    from monitor.settings import Settings
+    from monitor.stream.masking import sealer_of
+    from monitor.stream.seal import BadKey
+
+    try:
+        reference, refused = Reference(sealer=sealer_of(Settings())), 0
+    except BadKey as error:
+        raise fail(str(error)) from None
     for number, line in enumerate(read_lines(path), 1):
         try:
             reference.put(decode(line))

@@ -31,6 +31,7 @@ from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import simulate
 from monitor.stream.batches import Out
+from monitor.stream.masking import with_local_keys
 from monitor.stream.topics import ALERTS
 
 _DAYS, _FEWEST_DAYS = 28, 7
@@ -70,7 +71,8 @@ def demo(
         out.print("starting Kafka (the first time it is downloaded, some 43 MB)")
         kafka = stack.enter_context(start_kafka(folder / "kafka"))
         port = free_port()
-        settings = Settings(bootstrap=kafka.bootstrap, metrics_port=port, metrics_host="127.0.0.1")
+        plain_settings = Settings(bootstrap=kafka.bootstrap, metrics_port=port, metrics_host="127.0.0.1")
+        settings = with_local_keys(plain_settings, folder / "keys")
         ensure_topics(settings)
         count = send_reference(settings, (orjson.dumps(record) for record in force.reference))
         out.print(

@@ -178,9 +178,16 @@ def narrowed(folder: Path, from_: str | None, to: str | None) -> Opened:
 
 def _again(evidence: Any) -> Checked:
     from monitor.evidence.check import check
+    from monitor.stream.masking import masks_if_known, sealer_of
+    from monitor.stream.seal import BadKey
 
+    try:
+        settings = Settings()
+        forms, sealer = masks_if_known(settings), sealer_of(settings)
+    except BadKey as error:
+        raise Unusable(str(error)) from None
     with progress() as show:
-        return check(evidence, show)
+        return check(evidence, show, forms, sealer)
 
 
 def _again_from_kafka(settings: Settings, from_ms: int, to_ms: int, wait: float) -> Checked:

@@ -53,7 +53,7 @@ def fairness(
 
     With --against: how other alerts over the same lookups shift the rates; exit code 1 when they do.
     """
-    source = _source(events_file, reference_file, alerts_file, dispositions, from_, to)
+    source = _translated(_source(events_file, reference_file, alerts_file, dispositions, from_, to))
     other = None if against is None else _alerts(read_lines(against), str(against))
     cells, after = _counted(source, other)
     rows = assess(cells)
@@ -63,6 +63,23 @@ def fairness(
         _write_metrics(textfile, rows, moved)
     if any(each.test.is_found for each in moved) if moved is not None else any(row.is_found for row in rows):
         raise typer.Exit(1)
+
+
+def _translated(source: _Source) -> _Source:
+    """The same with the alerts' actors as the reference data calls them; exits when that takes a key that is not there."""
+    from monitor.privacy.mask import named
+    from monitor.stream.masking import pseudonyms_of
+    from monitor.stream.seal import BadKey
+
+    if all(alert.sealed is msgspec.UNSET for alert in source.alerts):
+        return source
+    try:
+        pseudonyms = pseudonyms_of(Settings())
+    except BadKey as error:
+        raise fail(str(error)) from None
+    if pseudonyms is None:
+        raise fail("the alerts are under pseudonyms, and LOOKUP_MONITOR_PSEUDONYMS is off here: the key is needed")
+    return source._replace(alerts=named(source.alerts, pseudonyms, source.reference.actors))
 
 
 def _counted(source: _Source, other: list[Alert] | None) -> tuple[Cells, Cells | None]:

@@ -79,7 +79,7 @@ def show(which: Which, form: Annotated[Literal["text", "json"], typer.Option("--
 
     from monitor.incidents.model import encode
 
-    found = _find(Settings(), which)
+    found = find(Settings(), which)
     if form == "json":
         typer.echo(encode(found).decode())
         return
@@ -141,7 +141,7 @@ def close(
     from monitor.commands.feedback import give
 
     settings = Settings()
-    found = _find(settings, which)
+    found = find(settings, which)
     heaviest = max(found.alerts, key=lambda each: (each.part_of is None, each.points, -each.ts, each.alert))
     give(settings, verdict, by, note, alert=heaviest.alert, incident=found.id)
 
@@ -175,7 +175,8 @@ def read(settings: Settings) -> Iterator[Incident]:
     return (decode(raw) for raw in last.values() if raw is not None)
 
 
-def _find(settings: Settings, which: str) -> Incident:
+def find(settings: Settings, which: str) -> Incident:
+    """The one incident whose id begins so; exits when there is none, or more."""
     found = [each for each in read(settings) if each.id.startswith(which)] if which else []
     if len(found) != 1:
         what = "there is no incident" if not found else f"{len(found)} incidents begin with"
@@ -189,7 +190,7 @@ def _command(what: Literal["acknowledge", "comment", "escalate"], which: str, by
     from monitor.stream.topics import COMMANDS
 
     settings = Settings()
-    found = _find(settings, which)
+    found = find(settings, which)
     raw = encode(Command(command=what, incident=found.id, by=by, time=_now(), reason=reason))
     try:
         decode(raw)

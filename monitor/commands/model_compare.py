@@ -183,11 +183,12 @@ def _of_log(evidence: Any, both: Comparison) -> Comparison:
     from monitor.evidence.check import Packs
     from monitor.reference import Reference
     from monitor.rerun import UnknownPack
+    from monitor.stream.masking import sealer_of
     from monitor.stream.store import BlobStore
 
     facts, store = evidence.facts, BlobStore()
     try:
-        known = Reference(store=store)
+        known = Reference(store=store, sealer=sealer_of(Settings()))
         packs = Packs(evidence, known)
         run = ComparedRerun(
             packs.rules, facts.starts, known, facts.quantile, facts.idle_ms, facts.forget_ms, facts.gap_after_ms

@@ -20,6 +20,7 @@ from monitor.commands.ingest import data_home
 from monitor.memory import keep_small
 from monitor.settings import ENV_PREFIX, Settings
 from monitor.stream import topics
+from monitor.stream.masking import local_keys, with_local_keys
 from monitor.stream.seal import BadKey
 
 #: What runs beside the workers, once each: the name of each, and its command.
@@ -39,20 +40,24 @@ def worker() -> None:
     """Run one worker; start as many as there are partitions, each on its own metrics port."""
     from monitor.secret_files import BadSecretFile
     from monitor.stream.key_files import public_keys_in
+    from monitor.stream.masking import mask_of, sealer_of
     from monitor.stream.run import run_worker
     from monitor.stream.sampling import reviewed
     from monitor.stream.tables import Tables
 
     keep_small()
     settings = Settings()
-    check_topics(settings)
-    rules, refused = load_rules(settings.rules)
     try:
-        reviewed(settings)  # a key that cannot be used is said before anything is read
+        # A key that is missing or cannot be used is said before anything is read.
+        mask_of(settings)
+        sealer_of(settings)
+        reviewed(settings)
         tables = Tables(settings)
         public_keys_in(settings.rules_keys)
     except (BadKey, BadSecretFile, OSError) as error:
         raise fail(str(error)) from None
+    check_topics(settings)
+    rules, refused = load_rules(settings.rules)
     raise typer.Exit(run_worker(settings, rules, tables, refused))
 
 
@@ -93,7 +98,7 @@ def up(
         signal.signal(wanted_signal, lambda *_: stop.set())
     with ExitStack() as stack:
         kafka = stack.enter_context(start_kafka(data or data_home() / "kafka"))
-        settings = Settings(bootstrap=kafka.bootstrap)
+        settings = with_local_keys(Settings(bootstrap=kafka.bootstrap), local_keys())
         settings = settings.model_copy(update=_defaults_here(settings))
         ensure_topics(settings)
         commands = ["worker"] * workers + list(OUTSIDE.values())

@@ -13,6 +13,7 @@ from monitor.reach import reaches_of
 from monitor.reference import Reference
 from monitor.rerun import Fact, Message, Rerun, UnknownPack
 from monitor.rules import RuleSet, load_texts
+from monitor.sealed_watch import Sealer
 from monitor.stream.store import BlobStore
 
 #: After how many records is said how far it is.
@@ -86,16 +87,29 @@ class Packs:
         return self._reaches[alert.pack].get(alert.rule.id, 0)
 
 
-def check(evidence: Evidence, say: Callable[[str], None] = lambda words: None) -> Checked:
-    """Run the evidence again and compare. ``say`` is told how far it is.
+def check(
+    evidence: Evidence,
+    say: Callable[[str], None] = lambda words: None,
+    forms: Sequence[Callable[[Alert], Alert]] = (lambda alert: alert,),
+    sealer: Sealer | None = None,
+) -> Checked:
+    """Run the evidence again and compare. ``say`` is told how far it is, ``forms`` are as in :class:`monitor.agree.Agree`,
+    and ``sealer`` knows sealed watches again.
 
-    Raises :class:`Unusable` when the rules where the log begins are not there.
+    Raises :class:`Unusable` when the rules where the log begins, or the keys of the pseudonyms, are not there.
     """
     facts, store = evidence.facts, BlobStore()
     try:
-        reference = Reference(store=store)
+        reference = Reference(store=store, sealer=sealer)
         packs = Packs(evidence, reference)
-        agree = Agree(facts.from_ms, facts.to_ms, packs.is_certain)
+        agree = Agree(facts.from_ms, facts.to_ms, packs.is_certain, forms)
+        for record in evidence.live():
+            agree.live(record)
+        if agree.is_masked and len(forms) < 2:
+            raise Unusable(
+                "the alerts are under pseudonyms: to compare them takes LOOKUP_MONITOR_PSEUDONYM_KEY_FILE and "
+                "LOOKUP_MONITOR_IDENTITY_KEY_FILE, as the workers have them"
+            )
         try:
             run = Rerun(
                 packs.rules,
@@ -120,8 +134,6 @@ def check(evidence: Evidence, say: Callable[[str], None] = lambda words: None) -
 
         for made in run.play(told()):
             agree.raised(made)
-        for record in evidence.live():
-            agree.live(record)
         return Checked(agree.result(), lookups, run.refused.total())
     finally:
         store.close()

@@ -107,6 +107,17 @@ BUILT_IN: Final = (
         kind=PLAUSIBLE,
     ),
     Explanation(
+        name="desk-work",
+        title="At the security desk",
+        description="Somebody of the security desk, on shift, searches in the monitor or sees an identity. Whom an incident "
+        "leads to is on no record; rules of its own ask for the incident, and count the names.",
+        records=("shift",),
+        actors=("member",),
+        subject="any",
+        when=(("system", frozenset({"lookup-monitor"})),),
+        kind=PLAUSIBLE,
+    ),
+    Explanation(
         name="dispatch",
         title="Dispatch about the subject",
         description="The actor, or the actor's whole unit, is sent there, and the dispatch names the subject.",

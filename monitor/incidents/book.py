@@ -16,17 +16,17 @@ import msgspec
 from monitor.alerts import Alert
 from monitor.feedback.disposition import BadDisposition, Disposition
 from monitor.incidents.command import BadCommand, Command
+from monitor.incidents.forgetting import Holds, erased, expired, forget, names_of, unsealed
+from monitor.incidents.head import HEAD, Brief, brief_of, load_head
 from monitor.incidents.joining import join
-from monitor.incidents.journal import Asked, Entry, Judged, Raised
+from monitor.incidents.journal import Asked, Entry, Judged, Ordered, Raised
 from monitor.incidents.links import Links
 from monitor.incidents.model import MONITOR, Group, Incident, decode, encode, incident_id
-from monitor.incidents.response import Budget, Policy, Responder, notify, step
+from monitor.incidents.order import Order
+from monitor.incidents.response import DAY_MS, Policy, Responder, notify, step
 from monitor.incidents.risk import rank_of, weigh
 from monitor.review import Sampler
 
-STATE_VERSION: Final = 1
-#: The key of what is saved beside the incidents. In a changelog it comes last of what is saved together.
-HEAD: Final = "head"
 #: With so many steps an incident takes no further commands, and with so many no further verdicts: all of them are kept.
 MAX_STEPS: Final = 500
 MAX_VERDICTS: Final = 1_000
@@ -34,32 +34,6 @@ _WORST: Final = ("true-misuse", "unsure", "explained", "benign")
 Fate = Literal["opened", "joined", "part", "repeat", "late", "reopened", "duplicate", "done", "passed", "seen"]
 #: What becomes of an alert.
 FATES: Final[tuple[Fate, ...]] = ("opened", "joined", "part", "repeat", "late", "reopened", "duplicate")
-
-
-class BadState(Exception):
-    """Saved state that this program cannot read."""
-
-
-class Brief(msgspec.Struct, frozen=True):
-    """What is at hand of every open incident."""
-
-    level: str
-    response: str
-    status: str
-    opened: int
-    due: int
-    risk: float
-    is_muted: bool
-
-
-class Head(msgspec.Struct):
-    """What is saved beside the incidents: ``position`` is the next entry, ``sources`` the next offsets behind what is in the journal."""
-
-    version: int = STATE_VERSION
-    position: int = 0
-    now: int = 0
-    sources: dict[str, int] = {}
-    budget: Budget = msgspec.field(default_factory=Budget)
 
 
 class Book:
@@ -123,28 +97,33 @@ class Book:
             return "seen", None
         self.head.position = position + 1
         self._advance(max(self.head.now, at))
-        if not isinstance(entry, Raised | Judged | Asked):
+        if not isinstance(entry, Raised | Judged | Asked | Ordered):
             return "done", None
         if entry.source.offset < self.head.sources.get(entry.source.key, 0):
             return "seen", None
         self.head.sources[entry.source.key] = entry.source.offset + 1
         if isinstance(entry, Raised):
             return self._raise(entry)
+        if isinstance(entry, Ordered):
+            return self._order(entry.order)
         return self._judge(entry.disposition) if isinstance(entry, Judged) else self._ask(entry.command)
 
-    def changed(self) -> list[tuple[str, bytes]]:
-        """The incidents that have changed since this was last asked: id and message."""
+    def changed(self) -> list[tuple[str, bytes | None]]:
+        """The incidents that have changed since this was last asked: id and message, ``None`` for one that was forgotten."""
         names, self._told = self._told, {}
-        return [(name, self._store[f"i/{name}"]) for name in names]
+        return [(name, self._get(f"i/{name}")) for name in names]
 
-    def save(self) -> list[tuple[str, bytes]]:
-        """What has changed of the state since this was last asked, :data:`HEAD` last."""
+    def save(self) -> list[tuple[str, bytes | None]]:
+        """What has changed of the state since this was last asked, ``None`` for what is there no more, :data:`HEAD` last."""
         self.head.budget = self._responder.budget
         self._store[HEAD] = msgspec.msgpack.encode(self.head)
         names, self._dirty = self._dirty, {}
-        return [*((name, self._store[name]) for name in names), (HEAD, self._store[HEAD])]
+        return [*((name, self._get(name)) for name in names), (HEAD, self._store[HEAD])]
 
     def _advance(self, now: int) -> None:
+        if now // DAY_MS > self.head.now // DAY_MS:
+            policy = self._policy
+            self._forget(expired(self._store, now, policy.forget_ms, policy.forget_cleared_ms, Holds(self.head.holds)))
         self.head.now = now
         self._responder.begin_day(now)
         late = ((each.due, -each.risk, name) for name, each in self.open.items() if 0 < each.due <= now)
@@ -152,6 +131,28 @@ class Book:
             incident = self._known(name)
             self._responder.due(incident, now)
             self._keep(incident)
+
+    # What is kept no longer.
+
+    def _order(self, order: Order) -> tuple[Fate, Incident | None]:
+        if order.order == "hold":
+            self.head.holds[order.id] = order
+        elif order.order == "lift":
+            self.head.holds.pop(order.id, None)
+        else:
+            names, holds = frozenset(order.names), Holds(self.head.holds)
+            found = [each for each in self.all() if names & names_of(each) and not holds.has(each)]
+            self._forget([each.id for each in found if erased(each, names)])
+            for each in found:
+                if not each.is_open and not erased(each, names) and unsealed(each, names):
+                    step(each, self.head.now, order.by, "erased", order.reason)
+                    self._keep(each)
+        return "done", None
+
+    def _forget(self, names: Iterable[str]) -> None:
+        gone = dict.fromkeys(names)
+        self._dirty.update(dict.fromkeys(forget(self._store, gone)))
+        self._told.update(gone)
 
     # What came of alerts.
 
@@ -164,6 +165,9 @@ class Book:
         before, was_closed = incident.level, not incident.is_open
         incident.watched |= entry.watched
         incident.units.update(entry.units)
+        if entry.teams:
+            known = incident.teams if isinstance(incident.teams, list) else []
+            incident.teams = sorted({*known, *entry.teams})
         fate: Fate = join(incident, alert)
         self._put(f"a/{alert.id}", incident.id.encode())
         if was_closed and fate == "joined":
@@ -368,22 +372,3 @@ def fits(ring: Incident, actors: Iterable[str], subjects: Iterable[str]) -> bool
     shared = len(named & members)
     has_room = named <= members or len(named | members) <= Links.MAX_MEMBERS
     return has_room and (shared >= 2 or (shared == 1 and not set(subjects).isdisjoint(ring.subjects)))
-
-
-def brief_of(incident: Incident) -> Brief:
-    """What is at hand of an open incident."""
-    one = incident
-    return Brief(one.level, one.response, one.status, one.opened, one.due, one.risk, one.muted_by is not None)
-
-
-def load_head(raw: bytes | None) -> Head:
-    """The head as it was saved; a new one for ``None``. Raises :class:`BadState`."""
-    if raw is None:
-        return Head()
-    try:
-        head = msgspec.msgpack.decode(raw, type=Head)
-    except msgspec.MsgspecError as error:
-        raise BadState(f"the incidents' state cannot be read: {error}") from None
-    if head.version > STATE_VERSION:
-        raise BadState(f"the incidents' state has version {head.version}; this program reads up to {STATE_VERSION}")
-    return head

@@ -28,6 +28,7 @@ def join(incident: Incident, alert: Alert) -> Fate:
         return "repeat"
     share = share_of(alert)
     incident.subjects = sorted({*incident.subjects, *alert.subjects})[:MAX_SUBJECTS]
+    _keep_sealed(incident, alert)
     whole = next((each for each in incident.alerts if _is_part(share, each)), None)
     if whole is not None:
         share.part_of = whole.alert
@@ -39,6 +40,15 @@ def join(incident: Incident, alert: Alert) -> Fate:
                 incident.suppressed += 1
     incident.alerts.append(share)
     return "joined" if whole is None else "part"
+
+
+def _keep_sealed(incident: Incident, alert: Alert) -> None:
+    """The identities behind the names that the incident keeps."""
+    if isinstance(alert.sealed, dict):
+        known = incident.sealed if isinstance(incident.sealed, dict) else {}
+        named = {*incident.subjects, *sorted(set(alert.actors))[:MAX_ACTORS], incident.group.id}
+        fresh = {name: raw for name, raw in alert.sealed.items() if name in named}
+        incident.sealed = {**known, **fresh}
 
 
 def share_of(alert: Alert) -> Share:

@@ -14,10 +14,11 @@ import msgspec
 from monitor.alerts import Alert
 from monitor.feedback.disposition import Disposition
 from monitor.incidents.command import Command
+from monitor.incidents.order import Order
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True):
-    """Where an entry was read: ``name`` (``alerts``, ``dispositions`` or ``commands``), partition and offset there."""
+    """Where an entry was read: ``name`` (``alerts``, ``dispositions``, ``commands`` or ``orders``), partition and offset there."""
 
     name: str
     partition: int
@@ -32,13 +33,15 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 class Raised(msgspec.Struct, frozen=True, tag_field="kind", tag="alert"):
     """An alert, and what the reference data said when it was taken in.
 
-    ``watched``: a subject of it is under observation, and an actor of it was not to know. ``units``: actors to their units.
+    ``watched``: a subject of it is under observation, and an actor of it was not to know. ``units``: actors to their units. ``teams`` have
+    a subject of it in a sealed watch.
     """
 
     source: Source
     alert: Alert
     watched: bool = False
     units: dict[str, str] = {}
+    teams: list[str] = []
 
 
 class Judged(msgspec.Struct, frozen=True, tag_field="kind", tag="disposition"):
@@ -55,11 +58,18 @@ class Asked(msgspec.Struct, frozen=True, tag_field="kind", tag="command"):
     command: Command
 
 
+class Ordered(msgspec.Struct, frozen=True, tag_field="kind", tag="order"):
+    """A privacy officer's order: to hold, to lift a hold, or to erase."""
+
+    source: Source
+    order: Order
+
+
 class Tick(msgspec.Struct, frozen=True, tag_field="kind", tag="tick"):
     """Nothing but that time has passed: written when something is due."""
 
 
-Entry = Raised | Judged | Asked | Tick
+Entry = Raised | Judged | Asked | Ordered | Tick
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 _decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
 

@@ -95,7 +95,9 @@ class Incident(msgspec.Struct, kw_only=True):
     ``revision`` is the place in ``lookup.incidents.journal.v1`` of what changed it last. ``first`` and ``last`` are event times of its
     alerts (ms), ``opened``, ``closed`` and ``due`` times of receipt (ms; ``due``: when the monitor does something by itself, 0 never).
     ``level`` is the highest since it was opened. ``queue`` is ``supervisor/<unit>``, ``desk`` or ``pager``; ``held``: it would be
-    paged if the day's pages had not been used up. ``muted_by`` is the incident that is told instead of it.
+    paged if the day's pages had not been used up. ``teams`` are those that have
+    a subject of it in a sealed watch, if any. ``sealed`` has the identity behind each pseudonym, for who has the key; without
+    pseudonyms it is not there. ``muted_by`` is the incident that is told instead of it.
     """
 
     id: str
@@ -116,6 +118,8 @@ class Incident(msgspec.Struct, kw_only=True):
     last: int
     actors: list[ActorRisk] = []
     units: dict[str, str] = {}
+    teams: list[str] | msgspec.UnsetType = msgspec.UNSET
+    sealed: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     subjects: list[str] = []
     alerts: list[Share] = []
     rest: Rest = msgspec.field(default_factory=Rest)

@@ -34,6 +34,8 @@ class Policy(msgspec.Struct, frozen=True):
     page_share: float = 0.2
     escalate_ms: int = 30 * 60 * 1000
     answer_ms: int = 7 * DAY_MS
+    forget_ms: int = 730 * DAY_MS
+    forget_cleared_ms: int = 90 * DAY_MS
 
 
 class Budget(msgspec.Struct):

@@ -39,6 +39,7 @@ from monitor.stream.topics import (
     ROLL_BACK,
     SWITCH,
     TICK,
+    WATCHED_BY,
     partition_of,
 )
 
@@ -53,6 +54,29 @@ HOT_BYTES: Final = 6_000_000
 Headers = tuple[tuple[str, bytes], ...]
 
 
+#: From an alert to what of it is written.
+Masked = Callable[[alerts.Alert], alerts.Alert]
+
+
+def as_it_is(alert: alerts.Alert) -> alerts.Alert:
+    """The alert with the names in it: pseudonyms are off."""
+    return alert
+
+
+#: From an alert with names to the teams that have a subject of it in a sealed watch.
+Teams = Callable[[alerts.Alert], Sequence[str]]
+
+
+def nobody(alert: alerts.Alert) -> Sequence[str]:
+    """No team: there are no sealed watches."""
+    return ()
+
+
+def watched_by(teams: Sequence[str]) -> Headers:
+    """The header of an alert that names the teams; none when there are none. Not in the alert: see :func:`alert_out`."""
+    return ((WATCHED_BY, ",".join(teams).encode()),) if teams else ()
+
+
 class Chunk:
     """A chunk on its way: it may be acknowledged when nothing of it waits any more."""
 
@@ -61,6 +85,14 @@ class Chunk:
         self.waiting = 0
         #: How many lookups it brought.
         self.lookups = 0
+
+
+def acknowledge(chunks: list[Chunk]) -> None:
+    """Acknowledge the chunks of which nothing waits any more, and leave the others."""
+    for chunk in chunks:
+        if chunk.waiting == 0:
+            chunk.handle.ack()
+    chunks[:] = [chunk for chunk in chunks if chunk.waiting]
 
 
 class Written:
@@ -93,10 +125,14 @@ class Detect:
         version: str = "",
         forget_ms: int = FORGET_AFTER_MS,
         position: Callable[[], int] = lambda: 0,
+        mask: Masked = as_it_is,
+        teams: Teams = nobody,
     ) -> None:
         """``detector_of`` gives the detector of a version of the rules; ``version`` is the one until a lookup names another.
 
-        ``position`` is that of the reference data which the detectors ask (:attr:`monitor.reference.Reference.position`).
+        ``position`` is that of the reference data which the detectors ask (:attr:`monitor.reference.Reference.position`);
+        ``mask`` is what alerts go through before they are written (:meth:`monitor.privacy.mask.Mask.alert`), ``teams`` those
+        that have a subject of one in a sealed watch.
         """
         self.partition = partition
         self.partitions = partitions
@@ -104,6 +140,7 @@ class Detect:
         self._detector_of = detector_of
         self._version = version
         self._position = position
+        self._mask, self._teams = mask, teams
         self._sweep = Sweep(table, forget_ms)
         #: The states that this chunk has changed, and those of chunks before: the same as the table has them.
         self._states: dict[str, KeyState] = {}
@@ -207,9 +244,10 @@ class Detect:
 
     def _write_alerts(self, made: Iterable[alerts.Alert], received: int, written: Written, by: Headers = ()) -> None:
         decided = (*by, (DECIDED_BY, b"%d" % self._position()))
-        for alert in made:
+        for plain in made:
+            alert = self._mask(plain)
             written.alerts.append((alert, received))
-            written.out.append(alert_out(alert, self.partitions, received, decided))
+            written.out.append(alert_out(alert, self.partitions, received, (*decided, *watched_by(self._teams(plain)))))
 
     def _count(self, key: str, value: bytes, by: Headers, written: Written) -> None:
         lookup: dict[str, Any] = orjson.loads(value)

@@ -19,6 +19,7 @@ from monitor.connection import Connection
 from monitor.metrics import Metrics
 from monitor.reference import BadRecord, Reference
 from monitor.rerun import Fact, put
+from monitor.sealed_watch import Sealer
 from monitor.stream.closing import leave
 from monitor.stream.store import BlobStore
 from monitor.stream.topics import REFERENCE
@@ -39,13 +40,14 @@ class ReferenceFeed:
         metrics: Metrics,
         follow: Callable[[asyncio.Task[None]], None] = lambda task: None,
         heard: Callable[[bool], None] = lambda does_answer: None,
+        sealer: Sealer | None = None,
     ) -> None:
         """``follow`` is told the task that keeps it in step; when that fails, what is known is no longer what is there.
 
-        ``heard`` is told, about once a second, whether Kafka answers.
+        ``heard`` is told, about once a second, whether Kafka answers. ``sealer`` knows sealed watches again.
         """
         self._store = BlobStore()
-        self.reference = Reference(store=self._store)
+        self.reference = Reference(store=self._store, sealer=sealer)
         self._metrics = metrics
         self._told, self._heard = follow, heard
         # A topic that was made anew is read from its beginning.

@@ -19,15 +19,17 @@ from aiokafka import TopicPartition
 
 from monitor.feedback import disposition
 from monitor.feedback.message import BadMessage
-from monitor.incidents import command, journal
-from monitor.incidents.book import HEAD, BadState, Book, Head
-from monitor.incidents.journal import Asked, Entry, Judged, Raised, Source, Tick
+from monitor.incidents import command, journal, order
+from monitor.incidents.book import Book
+from monitor.incidents.head import HEAD, BadState, Head
+from monitor.incidents.journal import Asked, Entry, Judged, Ordered, Raised, Source, Tick
 from monitor.incidents.response import DAY_MS, Policy
 from monitor.metrics_incidents import IncidentMetrics
 from monitor.settings import Settings
 from monitor.stream import tables
 from monitor.stream.batches import Out, refusal
 from monitor.stream.known_watches import KnownWatches
+from monitor.stream.masking import pseudonyms_of
 from monitor.stream.patient import Patient, alerts_in
 from monitor.stream.sampling import sampler_of
 from monitor.stream.store import BlobStore
@@ -37,10 +39,12 @@ from monitor.stream.topics import (
     COMMANDS_DLQ,
     DISPOSITIONS,
     DISPOSITIONS_DLQ,
+    HOLDS,
     INCIDENTS,
     INCIDENTS_STATE,
     JOURNAL,
     REFERENCE,
+    WATCHED_BY,
 )
 
 log = structlog.get_logger(__name__)
@@ -48,11 +52,12 @@ _JOURNAL = TopicPartition(JOURNAL, 0)
 _REFERENCE = TopicPartition(REFERENCE, 0)
 _VERDICTS = TopicPartition(DISPOSITIONS, 0)
 _COMMANDS = TopicPartition(COMMANDS, 0)
+_ORDERS = TopicPartition(HOLDS, 0)
 #: Seconds between states; after a crash so much of the journal is read again.
 _SAVE_EVERY = 2.0
 #: Least seconds between two ticks, should the broker's clock be behind ours.
 _TICK_EVERY = 1.0
-_NAMES: Final = {ALERTS: "alerts", DISPOSITIONS: "dispositions", COMMANDS: "commands"}
+_NAMES: Final = {ALERTS: "alerts", DISPOSITIONS: "dispositions", COMMANDS: "commands", HOLDS: "orders"}
 _TOPICS: Final = {name: topic for topic, name in _NAMES.items()}
 
 
@@ -76,7 +81,23 @@ def policy_of(settings: Settings) -> Policy:
         page_share=settings.page_share,
         escalate_ms=int(settings.page_again_after * 1000),
         answer_ms=int(settings.answer_within_days * DAY_MS),
+        forget_ms=settings.incident_retention_days * DAY_MS,
+        forget_cleared_ms=settings.cleared_retention_days * DAY_MS,
     )
+
+
+def teams_in(headers: Any) -> list[str]:
+    """The teams that a header of an alert names."""
+    named = dict(headers or ()).get(WATCHED_BY, b"").decode("utf-8", "replace")
+    return [team for team in named.split(",") if team]
+
+
+def saved(table: tables.Table, position: int, changes: list[tuple[str, bytes | None]]) -> list[Out]:
+    """The records of what has changed, tombstones for what is there no more; what came last of it comes last."""
+    out: list[Out] = []
+    for key, raw in changes:
+        out += table.remove(position, [key], None) if raw is None else table.change(position, [(key, raw)], None)
+    return out
 
 
 class IncidentWork(Patient):
@@ -90,6 +111,8 @@ class IncidentWork(Patient):
         self._metrics = metrics
         self._now = now
         self._policy = policy_of(settings)
+        # Alerts name pseudonyms, reference data ids. Whom a pseudonym is of is not learned here: that takes the other key.
+        self._pseudonyms = pseudonyms_of(settings)
         self._sampler = sampler_of(settings, settings.page_share)
         self._alerts = [TopicPartition(ALERTS, number) for number in range(settings.partitions)]
         self._is_up = self._is_changed = False
@@ -133,11 +156,11 @@ class IncidentWork(Patient):
             self._store = BlobStore(settings.state_dir)
             self._table = tables.Tables(settings).new(INCIDENTS_STATE, 0, self._store)
             self._book = Book(self._store, self._policy, self._sampler)
-        self._known = KnownWatches()
+        self._known = KnownWatches(self._pseudonyms)
         async for record in tables.read_to_end(settings.kafka, REFERENCE, 0):
             self._known.take([record])
         await self._open()
-        self._consumer.assign([*self._alerts, _VERDICTS, _COMMANDS, _JOURNAL, _REFERENCE])
+        self._consumer.assign([*self._alerts, _VERDICTS, _COMMANDS, _ORDERS, _JOURNAL, _REFERENCE])
         try:
             begin = (await self._consumer.beginning_offsets([_JOURNAL]))[_JOURNAL]
         except BaseException:
@@ -153,7 +176,7 @@ class IncidentWork(Patient):
             await self._take_entries((await self._fetch(_JOURNAL)).get(_JOURNAL, []))
 
     def _seek_sources(self) -> None:
-        for part in (*self._alerts, _VERDICTS, _COMMANDS):
+        for part in (*self._alerts, _VERDICTS, _COMMANDS, _ORDERS):
             self._consumer.seek(part, self._next.get(f"{_NAMES[part.topic]}/{part.partition}", 0))
 
     async def _ends(self, parts: list[TopicPartition]) -> dict[TopicPartition, int]:
@@ -167,9 +190,10 @@ class IncidentWork(Patient):
 
     async def _round(self) -> None:
         """Put what has come into the journal, and take in what is there."""
-        found = await self._fetch(*self._alerts, _VERDICTS, _COMMANDS, _JOURNAL, _REFERENCE)
+        found = await self._fetch(*self._alerts, _VERDICTS, _COMMANDS, _ORDERS, _JOURNAL, _REFERENCE)
         self._known.take(found.pop(_REFERENCE, []))
         entries, said = found.pop(_JOURNAL, []), [found.pop(part, []) for part in (_VERDICTS, _COMMANDS)]
+        await self._put_orders(found.pop(_ORDERS, []))
         await self._put_alerts(found)
         if any(said):
             # Was an alert raised before somebody judged it, it is before the end of the alerts now.
@@ -190,10 +214,25 @@ class IncidentWork(Patient):
         known = self._known
         await self._put(
             [
-                Raised(self._source(record), alert, known.is_watched(alert), known.units_of(alert))
+                Raised(
+                    self._source(record), alert, known.is_watched(alert) or bool(teams), known.units_of(alert), teams
+                )
                 for record, alert in alerts_in(found, self._metrics.bad)
+                for teams in (teams_in(record.headers),)
             ]
         )
+
+    async def _put_orders(self, records: list[Any]) -> None:
+        entries: list[Entry] = []
+        for record in records:
+            if record.value is None:
+                continue
+            try:
+                entries.append(Ordered(self._source(record), order.decode(record.value)))
+            except BadMessage as error:
+                self._metrics.bad.inc()
+                log.error("an order cannot be read", offset=record.offset, reason=error.reason)
+        await self._put(entries)
 
     async def _put_said(self, records: list[Any]) -> None:
         entries: list[Entry] = []
@@ -275,7 +314,7 @@ class IncidentWork(Patient):
     async def _save(self) -> None:
         if self._is_changed:
             head: Head = self._book.head
-            out = self._table.change(head.position, self._book.save(), None)
+            out = saved(self._table, head.position, self._book.save())
             await self._until_done(lambda: self._writer.write(out))
             self._is_changed = False
 

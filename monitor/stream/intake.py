@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -95,8 +95,10 @@ class Intake:
         reference: Reference,
         packs: Packs,
         sampler: Sampler = _NOTHING,
+        shown: Callable[[Mapping[str, Any]], bytes] = message,
     ) -> None:
-        """``sampler`` says which lookups go to review; none by default."""
+        """``sampler`` says which lookups go to review, none by default, and ``shown`` what is said of them there."""
+        self._shown = shown
         self._sampler = sampler
         self.partition = partition
         self.partitions = partitions
@@ -243,7 +245,7 @@ class Intake:
 
     def _review(self, lookup: dict[str, Any], timestamp: int) -> list[Out]:
         name = name_of(lookup)
-        return [Out(REVIEW, partition_of(name, self.partitions), name.encode(), message(lookup), timestamp)]
+        return [Out(REVIEW, partition_of(name, self.partitions), name.encode(), self._shown(lookup), timestamp)]
 
     def _refuse(self, record: Any, reason: str, detail: str, out: list[Out]) -> None:
         self.refused.append(reason)

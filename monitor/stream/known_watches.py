@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from monitor.alerts import Alert
+from monitor.privacy.pseudonym import Kind, Pseudonyms
 from monitor.records import FOREVER, Actor, BadRecord, Watch, decode, milliseconds
 
 _PREFIXES: Final = (b"watch/", b"actor/")
 
 
 class KnownWatches:
-    """The watches and units in ``lookup.reference.v1``."""
+    """The watches and units in ``lookup.reference.v1``, by the names that alerts have: pseudonyms, unless they are off."""
 
-    def __init__(self) -> None:
+    def __init__(self, pseudonyms: Pseudonyms | None = None) -> None:
+        self._pseudonyms = pseudonyms
         self._units: dict[str, str] = {}
         self._watches: dict[bytes, tuple[frozenset[str], frozenset[str], int, int]] = {}
         self._by_subject: dict[str, set[bytes]] = {}
@@ -35,9 +37,10 @@ class KnownWatches:
 
     def _take(self, key: bytes, found: object) -> None:
         if key.startswith(b"actor/"):
-            self._units.pop(key[6:].decode(), None)
-            if isinstance(found, Actor) and found.unit is not None:
-                self._units[found.id] = found.unit
+            for name in self._names("actor", [key[6:].decode()]):
+                self._units.pop(name, None)
+                if isinstance(found, Actor) and found.unit is not None:
+                    self._units[name] = found.unit
             return
         begins, ends = 0, 0
         if isinstance(found, Watch):
@@ -46,10 +49,17 @@ class KnownWatches:
             for subject in self._watches.pop(key)[0]:
                 self._by_subject[subject].discard(key)
         if isinstance(found, Watch):
-            subjects = frozenset(found.subjects or ())
-            self._watches[key] = subjects, frozenset(found.may_know or ()), begins, ends
+            subjects = self._names("subject", found.subjects or ())
+            self._watches[key] = subjects, self._names("actor", found.may_know or ()), begins, ends
             for subject in subjects:
                 self._by_subject.setdefault(subject, set()).add(key)
+
+    def _names(self, kind: Kind, names: Iterable[str]) -> frozenset[str]:
+        # As they are too: alerts of before pseudonyms were on, or raised while they were off, may still come.
+        found = set(names)
+        if self._pseudonyms is not None:
+            found |= self._pseudonyms.find(kind, list(found)).keys()
+        return frozenset(found)
 
     def is_watched(self, alert: Alert) -> bool:
         """Whether a subject of the alert was under observation at its time, and one of its actors not to know of it."""

@@ -22,7 +22,19 @@ from monitor.order import Merger, Place
 from monitor.rules import RuleSet
 from monitor.scoring import judge_lookup
 from monitor.stream.batches import Out
-from monitor.stream.detect import Chunk, Headers, Written, alert_out, canary_out, enriched_by
+from monitor.stream.detect import (
+    Chunk,
+    Headers,
+    Masked,
+    Teams,
+    Written,
+    alert_out,
+    as_it_is,
+    canary_out,
+    enriched_by,
+    nobody,
+    watched_by,
+)
 from monitor.stream.tables import Table
 from monitor.stream.topics import CANARY, ROLL_BACK, TICK
 from monitor.stream.versions import Packs
@@ -72,7 +84,16 @@ class Group(Peers):
 class Score:
     """One partition of ``lookup.features.v1``."""
 
-    def __init__(self, partitions: int, table: Table, quantile: float, packs: Packs) -> None:
+    def __init__(
+        self,
+        partitions: int,
+        table: Table,
+        quantile: float,
+        packs: Packs,
+        mask: Masked = as_it_is,
+        teams: Teams = nobody,
+    ) -> None:
+        self._mask, self._teams = mask, teams
         self.partitions = partitions
         self._packs = packs
         self.table = table
@@ -146,9 +167,10 @@ class Score:
         scored, made = done
         if scored.weight:
             written.days[scored.band] = written.days.get(scored.band, 0) + scored.weight
-        for alert in made:
+        for plain in made:
+            alert = self._mask(plain)
             written.alerts.append((alert, received))
-            written.out.append(alert_out(alert, self.partitions, received, by))
+            written.out.append(alert_out(alert, self.partitions, received, (*by, *watched_by(self._teams(plain)))))
 
     def _roll_back(self, place: Place, day: int, written: Written) -> None:
         """Every model returns to what it was when a day began; one that did so before (redelivered) does not."""

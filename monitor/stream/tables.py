@@ -193,15 +193,21 @@ class Whole:
 
     def put(self, record: Any) -> list[Any]:
         """The records that are known to be whole with this one."""
-        if record.value is None:
-            return []
+        if _mark_of(record) is None:
+            return []  # a tombstone that was written by hand
         self._waiting.append(record)
         if record.key.decode() != self._last:
             return []
         upto = position_in(record.value)
-        whole = [each for each in self._waiting if position_in(each.value) <= upto]
-        self._waiting = [each for each in self._waiting if position_in(each.value) > upto]
+        whole = [each for each in self._waiting if position_in(_mark_of(each) or b"") <= upto]
+        self._waiting = [each for each in self._waiting if position_in(_mark_of(each) or b"") > upto]
         return whole
+
+
+def _mark_of(record: Any) -> bytes | None:
+    """What has the position of a record in it: its value, or what a tombstone says in its headers."""
+    found: bytes | None = dict(record.headers or ()).get(_MARK) if record.value is None else record.value
+    return found
 
 
 def take_in(table: Table, record: Any) -> None:

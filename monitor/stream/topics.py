@@ -37,6 +37,8 @@ COMMANDS: Final = "lookup.incidents.commands.v1"
 COMMANDS_DLQ: Final = "lookup.incidents.commands.v1.dlq"
 SINKS_DLQ: Final = "lookup.sinks.dlq.v1"
 SINKS_STATE: Final = "lookup.sinks.state.v1"
+UNMASKINGS: Final = "lookup.unmaskings.v1"
+HOLDS: Final = "lookup.holds.v1"
 INCIDENTS_STATE: Final = "lookup.incidents.state.v1"
 RANK_STATE: Final = "lookup.rank.state.v1"
 AUDIT: Final = "lookup.audit.v1"
@@ -55,6 +57,8 @@ CANARY: Final = b"canary"
 #: which the lookup was enriched, and by which whoever detects decided on the alert.
 ENRICHED_BY: Final = "reference"
 DECIDED_BY: Final = "reference.decided"
+#: Header of alerts: the teams that have a subject of it in a sealed watch, with commas.
+WATCHED_BY: Final = "watched"
 _DAY_MS: Final = 24 * 3600 * 1000
 _LARGE_BYTES: Final = 4 * 1024 * 1024
 #: How long a new topic may take until Kafka's brokers know it, in seconds.
@@ -136,6 +140,9 @@ def topics_of(settings: Settings) -> list[Topic]:
         ),
         Topic(COMMANDS, 1, replicas, kept(settings.alert_retention_days)),
         Topic(COMMANDS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
+        # Every step of every request, each under a key of its own: compaction takes what has a tombstone. Kafka's time counts.
+        Topic(UNMASKINGS, 1, replicas, {**compacted, "message.timestamp.type": "LogAppendTime"}),
+        Topic(HOLDS, 1, replicas, {**compacted, "message.timestamp.type": "LogAppendTime"}),
         Topic(SINKS_DLQ, 1, replicas, kept(settings.dlq_retention_days) | {"max.message.bytes": str(_LARGE_BYTES)}),
         # What the monitor's users did, in one order. What one broker alone has is not yet in the log.
         Topic(

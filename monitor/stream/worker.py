@@ -21,22 +21,26 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from monitor.alerts import Alert
 from monitor.detector import Detector
 from monitor.enrich import explains_later
 from monitor.events import MAX_SKEW_MS
 from monitor.memory import collect_seldom
 from monitor.metrics import Metrics
 from monitor.rerun import UnknownPack, version_in
+from monitor.review import message
 from monitor.rules import RuleSet, load_texts
 from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.app import App, add_agent, new_app
 from monitor.stream.batches import BatchWriter, Out, Span
+from monitor.stream.chunks import acknowledge, forget_records
 from monitor.stream.deployment import Deployment
-from monitor.stream.detect import Chunk, Detect, Written
+from monitor.stream.detect import Chunk, Detect, Written, acknowledge, as_it_is
 from monitor.stream.feed import ReferenceFeed
 from monitor.stream.intake import Intake
 from monitor.stream.key_files import public_keys_in
+from monitor.stream.masking import mask_of, sealer_of
 from monitor.stream.model_watch import ModelWatch
 from monitor.stream.packs import PackFeed
 from monitor.stream.parts import Parts
@@ -57,6 +61,7 @@ class Worker:
     """One worker process: a Faust app with three agents, and the parts they share."""
 
     def __init__(self, settings: Settings, rules: RuleSet, metrics: Metrics, made: Tables | None = None) -> None:
+        """Raises :class:`monitor.stream.seal.BadKey`."""
         self.settings = settings
         self.rules = rules
         self.metrics = metrics
@@ -80,6 +85,9 @@ class Worker:
         self.progress = Progress(metrics)
         self._models = ModelWatch(metrics)
         self._warm = Warm(settings.kafka, made or Tables(settings), metrics)
+        mask = mask_of(settings)
+        self._mask = as_it_is if mask is None else mask.alert
+        self._shown = message if mask is None else mask.lookup
 
     def _new_app(self) -> App:
         app = new_app(self.settings)
@@ -124,7 +132,9 @@ class Worker:
         collect_seldom()
         self._writer = BatchWriter(self.settings.kafka)
         await self._writer.start()
-        self._feed = ReferenceFeed(self.settings.kafka, self.metrics, self.app.depends_on, self.progress.heard)
+        self._feed = ReferenceFeed(
+            self.settings.kafka, self.metrics, self.app.depends_on, self.progress.heard, sealer_of(self.settings)
+        )
         await self._feed.start()
         keys = public_keys_in(self.settings.rules_keys)
         refused = self.metrics.rules_refused.inc
@@ -228,18 +238,25 @@ class Worker:
 
     async def _new_intake(self, partition: int) -> Intake:
         table = await self._load("intake", topics.INTAKE_STATE, partition)
-        intake = Intake(partition, self.partitions, table, self._feed.reference, self._packs, reviewed(self.settings))
+        intake = Intake(
+            partition, self.partitions, table, self._feed.reference, self._packs, reviewed(self.settings), self._shown
+        )
         self.metrics.bad_state.inc(intake.bad_states)
         return intake
 
     async def _new_detect(self, partition: int) -> tuple[Detect, list[Chunk]]:
         table = await self._load("detect", topics.DETECT_STATE, partition)
         made = (self._detector_of, self._packs.current or "", self.settings.forget_ms)
-        return Detect(partition, self.partitions, table, *made, lambda: self._feed.reference.position), []
+        return Detect(
+            partition, self.partitions, table, *made, lambda: self._feed.reference.position, self._mask, self._teams
+        ), []
 
     async def _new_score(self, partition: int) -> tuple[Score, list[Chunk]]:
         table = await self._load("score", topics.SCORE_STATE, partition)
-        return Score(self.partitions, table, self.settings.quantile, self._packs), []
+        return Score(self.partitions, table, self.settings.quantile, self._packs, self._mask, self._teams), []
+
+    def _teams(self, alert: Alert) -> list[str]:
+        return self._feed.reference.teams_watching(alert.subjects, alert.actors, alert.ts)
 
     async def _intake(self, event: Any) -> None:
         partition = event.message.partition
@@ -248,7 +265,7 @@ class Worker:
             await self._until_known(str(version))
         await self._feed.reached(intake.enriched_by)
         out, state = intake.process(event.message.value)
-        _forget_records(event)
+        forget_records(event)
         await self._write("intake", out)
         # Only now: the state says that Kafka has acknowledged all that was made of the chunk.
         await self._write_state("intake", intake.table, state)
@@ -274,7 +291,7 @@ class Worker:
             await self._until_known(version.decode())
         began = time.perf_counter()
         written = detect.process(records, chunk, self.app.consumer.committed(event.message.tp))
-        _forget_records(event)
+        forget_records(event)
         self.metrics.rule_time.observe((time.perf_counter() - began) / len(records))
         await self._write("detect", written.out)
         # As in the intake: a state that came before its alerts would, after a crash between the two, lose them. Each key is in
@@ -283,7 +300,7 @@ class Worker:
         for fate, count in written.fates.items():
             self.metrics.events.labels(fate).inc(count)
         self._count_alerts(written)
-        _acknowledge(chunks)
+        acknowledge(chunks)
         self.metrics.held.labels("detect").set(sum(each.held for each, _ in self._detects))
         self._moved("detect", event)
 
@@ -297,7 +314,7 @@ class Worker:
             began = time.perf_counter()
             chunks.append(chunk)
             written = score.process(records, chunk)
-            _forget_records(event)
+            forget_records(event)
             self.metrics.model_time.observe((time.perf_counter() - began) / len(records))
             await self._write("score", written.out)
         self._count_alerts(written)
@@ -381,15 +398,3 @@ class Worker:
                 log.warning("Kafka did not take a write; trying again", stage=stage, error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(_RETRY_MAX, pause * 2)
-
-
-def _forget_records(event: Any) -> None:
-    """A chunk may wait long to be acknowledged; its records are not needed for that, and are most of a worker's memory."""
-    event.value = event.message.value = None
-
-
-def _acknowledge(chunks: list[Chunk]) -> None:
-    for chunk in chunks:
-        if chunk.waiting == 0:
-            chunk.handle.ack()
-    chunks[:] = [chunk for chunk in chunks if chunk.waiting]

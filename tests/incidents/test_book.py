@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,14 +17,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitor.feedback.disposition import BadDisposition
+from monitor.feedback.message import BadMessage
 from monitor.incidents import joining, risk
-from monitor.incidents.book import HEAD, MAX_STEPS, BadState, Book, load_head
+from monitor.incidents.book import MAX_STEPS, Book
 from monitor.incidents.command import BadCommand
+from monitor.incidents.head import HEAD, BadState, load_head
 from monitor.incidents.joining import MAX_EVENTS
 from monitor.incidents.journal import Entry, Raised, Source, Tick, decode, encode
 from monitor.incidents.model import Incident, json_schema
 from monitor.incidents.model import decode as incident_of
 from monitor.incidents.response import DAY_MS, Policy
+from monitor.stream.incidents import saved
 from monitor.stream.tables import Table, Whole
 from tests.incidents.made import HOUR, SAMPLER, T0, Desk, alert, log
 
@@ -31,38 +35,40 @@ POLICY = Policy(page_budget=4)
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 
 
-def calm(entries: list[tuple[Entry, int]]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+def calm(entries: list[tuple[Entry, int]]) -> tuple[dict[str, bytes | None], dict[str, bytes]]:
     """The last message of each incident, and the state, when nobody disturbs it."""
     store: dict[str, bytes] = {}
-    book, told = Book(store, POLICY, SAMPLER), {}
+    book, told = Book(store, POLICY, SAMPLER), dict[str, bytes | None]()
     for position, (entry, at) in enumerate(entries):
-        book.take(decode(encode(entry)), at, position)
+        with suppress(BadMessage):  # what is refused changes nothing
+            book.take(decode(encode(entry)), at, position)
         told.update(book.changed())
     book.save()
     return told, store
 
 
-def rough(entries: list[tuple[Entry, int]], chance: random.Random) -> tuple[dict[str, bytes], dict[str, bytes]]:
+def rough(entries: list[tuple[Entry, int]], chance: random.Random) -> tuple[dict[str, bytes | None], dict[str, bytes]]:
     """Chunks of any size; a crash between any two records that are written, of the incidents or of the state."""
-    told: dict[str, bytes] = {}
+    told: dict[str, bytes | None] = {}
     written: list[Any] = []
     for _ in range(200):
         table, whole = Table("lookup.incidents.state.v1", 0), Whole(HEAD)
         for record in written:
             for each in whole.put(record):
-                table.restore(each.key.decode(), each.value)
+                table.restore(each.key.decode(), each.value, each.headers)
         book, position = Book(table.values, POLICY, SAMPLER), 0
         is_dead = False
         position = book.head.position
         while position < len(entries) and not is_dead:
             for entry, at in entries[position : position + chance.randrange(1, 12)]:
-                book.take(entry, at, position)
+                with suppress(BadMessage):
+                    book.take(entry, at, position)
                 position += 1
             out = book.changed()
             is_dead = chance.random() < 0.15
             told.update(out[: chance.randrange(len(out) + 1)] if is_dead else out)
             if not is_dead and chance.random() < 0.5:
-                changes = table.change(book.head.position, book.save(), None)
+                changes = saved(table, book.head.position, book.save())
                 is_dead = chance.random() < 0.3
                 written += changes[: chance.randrange(len(changes))] if is_dead else changes
         if position >= len(entries) and not is_dead:

@@ -6,16 +6,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from monitor import local_kafka
+from monitor import alerts, local_kafka
+from monitor.alerts import Alert
 from monitor.commands.run import ensure_topics, spawn_worker, stop_workers
 from monitor.settings import Settings
+from monitor.stream.masking import mask_of, with_local_keys
 
 T = TypeVar("T")
 
@@ -29,6 +31,13 @@ def wait_for(condition: Callable[[], T | None], seconds: float, what: str) -> T:
             return value
         time.sleep(0.1)
     raise AssertionError(f"waited {seconds:.0f} s for {what}")
+
+
+def encoded(settings: Settings, found: Iterable[Alert]) -> dict[str, bytes]:
+    """Alerts by id, in the form in which workers with these settings write them."""
+    mask = mask_of(settings)
+    masked = found if mask is None else map(mask.alert, found)
+    return {alert.id: alerts.encode(alert) for alert in masked}
 
 
 class Service:
@@ -108,7 +117,7 @@ class Service:
 def service(tmp_path: Path) -> Iterator[Service]:
     """A fresh Kafka with the topics; workers that a test started are stopped after it."""
     with local_kafka.start(tmp_path / "kafka") as kafka:
-        settings = Settings(bootstrap=kafka.bootstrap)
+        settings = with_local_keys(Settings(bootstrap=kafka.bootstrap), tmp_path / "lookup-monitor" / "keys")
         ensure_topics(settings)
         running = Service(settings, tmp_path)
         try:

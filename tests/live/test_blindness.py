@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
-from conftest import Service, wait_for
+from conftest import Service, encoded, wait_for
 from test_pipeline import free_port, page, wait_until_equal
 
 from monitor import alerts
@@ -102,7 +102,7 @@ def test_lookups_that_never_came_are_an_alert_live_as_in_a_backtest(service: Ser
         load_texts(read_dir(settings.rules)).rules, Reference([]), settings.partitions,
         lambda name: partition_of(name, settings.partitions), settings.quantile, gap_after_ms=30_000,
     )  # fmt: skip
-    expected = {alert.id: alerts.encode(alert) for alert in run.run(raws, int(time.time() * 1000))}
+    expected = encoded(settings, run.run(raws, int(time.time() * 1000)))
     gaps = [alerts.decode(raw) for raw in expected.values() if alerts.decode(raw).rule == GAP_RULE]
     assert [alert.reasons for alert in gaps] == [
         ["bvi: 2 lookups never came, numbers 70 to 71"],

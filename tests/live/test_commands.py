@@ -24,6 +24,7 @@ from monitor.commands import demo
 from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import simulate
+from monitor.stream.masking import pseudonyms_of, with_local_keys
 from monitor.stream.topics import EVENTS, REFERENCE, topics_of
 from tests.samples import GOOD
 
@@ -33,7 +34,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A Kafka without any topic."""
     folder = tmp_path_factory.mktemp("commands")
     with local_kafka.start(folder / "kafka") as kafka:
-        yield Service(Settings(bootstrap=kafka.bootstrap), folder)
+        yield Service(with_local_keys(Settings(bootstrap=kafka.bootstrap), folder / "lookup-monitor" / "keys"), folder)
 
 
 @pytest.fixture(scope="module")
@@ -211,12 +212,15 @@ def test_the_doctor_and_a_worker_and_new_reference_data_while_it_runs(kafka: Ser
         kafka.monitor("reference", "load", "-", stdin=token)
         (raw,) = lookups(1, first=99_999, subject={"kind": "person", "id": "p-new-token"})
         tries = iter(range(1000))
+        pseudonyms = pseudonyms_of(kafka.settings)
+        assert pseudonyms is not None
+        token_name = pseudonyms.of("subject", "p-new-token")
 
         def alerted() -> bool:
             one = orjson.loads(raw)
             kafka.monitor("ingest", "-", stdin=orjson.dumps({**one, "id": f"t-{next(tries)}"}) + b"\n")
             found = map(alerts.decode, alerts_of(kafka).values())
-            return any(alert.subjects == ["p-new-token"] for alert in found)
+            return any(alert.subjects == [token_name] for alert in found)
 
         wait_for(alerted, 60, "the alert about a subject that was not in the reference data before")
         worker.send_signal(signal.SIGTERM)
@@ -274,7 +278,7 @@ def test_up_starts_a_worker_again_and_stops_everything(tmp_path: Path) -> None:
     port = free_port()
     up = subprocess.Popen(
         [sys.executable, "-m", "monitor", "up", "--data", str(tmp_path / "kafka")],
-        env={**os.environ, "LOOKUP_MONITOR_METRICS_PORT": str(port)},
+        env={**os.environ, "LOOKUP_MONITOR_METRICS_PORT": str(port), "XDG_DATA_HOME": str(tmp_path)},
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -285,6 +289,9 @@ def test_up_starts_a_worker_again_and_stops_everything(tmp_path: Path) -> None:
         wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness again")
         up.send_signal(signal.SIGTERM)
         assert up.wait(40) == 0
+        keys = sorted((tmp_path / "lookup-monitor" / "keys").iterdir())
+        assert [path.name for path in keys] == ["identity.key", "pseudonym.key"]
+        assert all(path.stat().st_mode & 0o077 == 0 for path in keys), "for this user alone"
     finally:
         up.kill()
         local_kafka.stop(tmp_path / "kafka", timeout=5)

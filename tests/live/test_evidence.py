@@ -33,6 +33,8 @@ FORGED = "00000000-0000-5000-8000-000000000000"
 def monitor(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The command line, in this process."""
     monkeypatch.setenv(f"{ENV_PREFIX}BOOTSTRAP", service.settings.bootstrap)
+    for name in ("pseudonym_key_file", "identity_key_file"):
+        monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}", str(getattr(service.settings, name)))
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 
 

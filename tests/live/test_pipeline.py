@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import psutil
-from conftest import Service, wait_for
+from conftest import Service, encoded, wait_for
 
 from bench.pages import page
 from monitor import alerts
@@ -87,7 +87,7 @@ def backtest_of(
         settings.quantile,
     )
     messages = [*raws, *([] if day is None else [RollBack(day)]), *after]
-    return {alert.id: alerts.encode(alert) for alert in run.run(messages, int(time.time() * 1000))}
+    return encoded(settings, run.run(messages, int(time.time() * 1000)))
 
 
 def alerts_of(service: Service) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from conftest import Service, wait_for
+from conftest import Service, encoded, wait_for
 from test_pipeline import alerts_of, free_port, page, wait_until_equal, with_joined_rule, world
 
 from monitor import alerts
@@ -60,7 +60,7 @@ def test_all_workers_move_to_new_rules_at_one_point_of_the_log(service: Service)
         settings.quantile,
     )
     messages = [*raws[:half], new, *raws[half:]]
-    expected = {alert.id: alerts.encode(alert) for alert in run.run(messages, int(time.time() * 1000))}
+    expected = encoded(settings, run.run(messages, int(time.time() * 1000)))
     packs = {alerts.decode(raw).pack for raw in expected.values()}
     assert packs == {old.version, new.version}
     titles = {alerts.decode(raw).rule.title for raw in expected.values() if alerts.decode(raw).pack == old.version}

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -31,6 +32,7 @@ from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.auditing import audited
 from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.masking import made_key
 from monitor.stream.tables import read_to_end
 from tests.sinks.made import receiver
 
@@ -71,6 +73,8 @@ class Force:
             console_store=f"sqlite:///{self.folder}/console.db",
             console_port=0,
             users_file=self.folder / "users.json",
+            pseudonym_key_file=made_key(self.folder / "pseudonym.key"),
+            identity_key_file=made_key(self.folder / "identity.key"),
         )
 
     def start(self, role: str) -> None:
@@ -177,6 +181,7 @@ def work(force: Force) -> None:
         wait_for(lambda topic=topic: read(admin, topic), 60, topic)  # type: ignore[misc]
     sends(KafkaCommands(force.settings("console")), orjson.loads(opened)["id"], orjson.loads(first)["id"])
     wait_for(lambda: read(admin, topics.SCORE_STATE) and read(admin, topics.CANARIES), 60, "models and canaries")
+    privacy(force, orjson.loads(opened))
     force.monitor("desk", "dlq", "list", "--of", "dispositions")
     force.monitor("desk", "dlq", "list", "--of", "commands")
     force.monitor("operator", "dlq", "list", "--of", "sinks")
@@ -231,6 +236,28 @@ def sends(commands: KafkaCommands, incident: str, alert: str) -> None:
         await commands.dispose(Disposition(verdict="benign", by="d-2", time=time, alert=alert))
 
     asyncio.run(send())
+
+
+def privacy(force: Force, incident: dict[str, Any]) -> None:
+    """An identity is shown, and what is held of somebody is held, exported and erased."""
+    name, shared = incident["actors"][0]["actor"], ("--reason", "r", "--audit", str(force.folder / "audit.jsonl"))
+    asked = force.monitor("desk", "privacy", "ask", incident["id"], name, "--by", "d-1", *shared)
+    request = asked.split()[1]
+    force.monitor("privacy", "privacy", "approve", request, "--by", "po-1", *shared)
+    (shown, actor) = force.monitor("desk", "privacy", "show", request, "--by", "d-1", *shared[2:]).split()
+    assert shown == name
+    held = force.monitor("privacy", "privacy", "hold", incident["id"], "--by", "po-1", *shared).split()[1]
+    assert held in force.monitor("privacy", "privacy", "holds").replace("\n", "")
+    force.monitor("privacy", "privacy", "lift", held, "--by", "po-1", *shared)
+    folder = force.folder / "access"
+    done = force.monitor("privacy", "privacy", "export", str(folder), actor, "--by", "po-1", *shared)
+    for topic in (topics.EVENTS, topics.KEYED, topics.ALERTS, topics.INCIDENTS, topics.REFERENCE):
+        assert f"{topic}.jsonl: " in done
+    assert "state.jsonl: 1 records" in done
+    told = force.monitor(
+        "privacy", "privacy", "erase", actor, "--kind", "actor", "--reference", "--by", "po-1", *shared
+    )
+    assert f"incident {incident['id']} stays: worked on" in told.replace("\n", " ")
 
 
 def read(kafka: Connection, topic: str) -> list[bytes]:
@@ -291,6 +318,11 @@ def test_every_right_is_needed(force: Force, role: str) -> None:
         ("desk", topics.AUDIT),
         ("relay", topics.AUDIT),
         ("audit", topics.EVENTS),
+        ("privacy", topics.INCIDENTS),
+        ("privacy", topics.EVENTS),
+        ("desk", topics.HOLDS),
+        ("incidents", topics.HOLDS),
+        ("worker", topics.UNMASKINGS),
     ],
 )
 def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topic: str) -> None:
@@ -326,6 +358,9 @@ def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topi
         ("desk", topics.AUDIT),
         ("worker", topics.AUDIT),
         ("audit", topics.EVENTS),
+        ("worker", topics.UNMASKINGS),
+        ("rank", topics.UNMASKINGS),
+        ("desk", topics.HOLDS),
     ],
 )
 def test_a_role_does_not_read_what_is_not_its_own(force: Force, role: str, topic: str) -> None:

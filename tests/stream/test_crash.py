@@ -24,12 +24,15 @@ from monitor.canary import message
 from monitor.detector import Detector, load_state
 from monitor.enrich import explains_later
 from monitor.model import scorer
+from monitor.privacy.mask import Mask
 from monitor.reference import Reference, decode
+from monitor.review import Sampler
+from monitor.review import message as message_of_review
 from monitor.rules import load_texts, read_dir
 from monitor.settings import pack_dir
 from monitor.simulate import Settings, simulate
 from monitor.stream.batches import Out
-from monitor.stream.detect import Chunk, Detect
+from monitor.stream.detect import Chunk, Detect, as_it_is
 from monitor.stream.intake import Intake
 from monitor.stream.score import Score
 from monitor.stream.tables import Table
@@ -118,13 +121,19 @@ class Log:
 class Process:
     """One worker's memory: what the Faust agents do with a chunk, in the order in which they do it."""
 
-    def __init__(self, log: Log, reference: Reference, rules: Any) -> None:
+    def __init__(self, log: Log, reference: Reference, rules: Any, mask: Mask | None = None) -> None:
         self.log, self.position = log, dict(log.committed)
         every = range(PARTITIONS)
-        self.intakes = [Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, Pinned(rules)) for p in every]
+        masked = as_it_is if mask is None else mask.alert
+        review = (Sampler(0.0), message_of_review) if mask is None else (Sampler(0.2), mask.lookup)
+        self.intakes = [
+            Intake(p, PARTITIONS, log.table(INTAKE_STATE, p), reference, Pinned(rules), *review) for p in every
+        ]
         detector = Detector(rules, partial(explains_later, reference))
-        self.detects = [Detect(p, PARTITIONS, log.table(DETECT_STATE, p), lambda _: detector) for p in every]
-        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE, Pinned(rules)) for p in every]
+        self.detects = [
+            Detect(p, PARTITIONS, log.table(DETECT_STATE, p), lambda _: detector, mask=masked) for p in every
+        ]
+        self.scores = [Score(PARTITIONS, log.table(SCORE_STATE, p), QUANTILE, Pinned(rules), masked) for p in every]
         self.chunks: defaultdict[tuple[str, int], list[Chunk]] = defaultdict(list)
 
     def take(self, topic: str, partition: int, size: int) -> bool:

@@ -22,6 +22,8 @@ from monitor.rerun import version_in
 from monitor.rules import RuleSet
 from monitor.settings import Settings
 from monitor.stream import tables, topics
+from monitor.stream.detect import as_it_is
+from monitor.stream.masking import mask_of
 from monitor.stream.score import VERSIONS_OF, GroupState
 from tests.torture.compare import End
 
@@ -145,12 +147,14 @@ class LogBacktest(Backtest):
         count = settings.partitions
         super().__init__(first, reference, count, lambda actor: topics.partition_of(actor, count), settings.quantile)
         self._first = first
+        mask = mask_of(settings)
+        self._mask = as_it_is if mask is None else mask.alert
         self._passed = passed
 
     def end(self, log: list[list[Any]], packs: Mapping[str, RuleSet], poison: frozenset[bytes | None]) -> End:
         """Where the workers must have ended, given the records of every partition of the log."""
         made = self.run(self._messages(log, packs), int(time.time() * 1000))
-        end = End(alerts={alert.id: alerts.encode(alert) for alert in made})
+        end = End(alerts={alert.id: alerts.encode(alert) for alert in map(self._mask, made)})
         # Through the bytes, as the workers' states have gone: what was a tuple is a list then.
         end.states = {key: load_state(save_state(state)) for key, state in self._states.items()}
         end.models = {group: model.to_bytes() for group, model in self.models.items()}

@@ -17,6 +17,7 @@ from monitor.reference import Reference, decode
 from monitor.rules import RuleSet, load_texts
 from monitor.settings import Settings, pack_dir
 from monitor.stream.folder import RuleFolder
+from monitor.stream.masking import with_local_keys
 from tests.torture.compare import differences
 from tests.torture.evidence import Ticks, done, expect, lag, observe
 from tests.torture.fleet import FEWEST, SOONER, Fleet
@@ -101,7 +102,8 @@ def torture(
     rule_folders = rule_folders_in(folder)
     lists = Reference(map(decode, traffic.reference)).lists
     loaded = [load_texts(RuleFolder(each).read(), lists).rules for each in rule_folders]
-    settings = Settings(rules=rule_folders[0], quantile=QUANTILE, idle_after=IDLE_AFTER)
+    made = Settings(rules=rule_folders[0], quantile=QUANTILE, idle_after=IDLE_AFTER)
+    settings = with_local_keys(made, folder / "keys")
     report = Report(seed, minutes)
     with Fleet(folder, settings, rule_folders, rng) as fleet:
         if only is not None:

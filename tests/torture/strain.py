@@ -35,6 +35,7 @@ from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import simulate
 from monitor.stream import topics
 from monitor.stream.batches import BatchWriter
+from monitor.stream.masking import mask_of, with_local_keys
 from tests.torture.evidence import read
 from tests.torture.fleet import free_port
 from tests.torture.run import QUANTILE, rule_folders_in
@@ -84,7 +85,8 @@ class Site:
         self.kafka = local_kafka.start(folder / "kafka", port=self._port)
         # Many alerts, so that one that is missing is missed.
         rules = rule_folders_in(folder)[1]
-        self.settings = Settings(bootstrap=self.kafka.bootstrap, idle_after=5.0, rules=rules, quantile=QUANTILE)
+        made = Settings(bootstrap=self.kafka.bootstrap, idle_after=5.0, rules=rules, quantile=QUANTILE)
+        self.settings = with_local_keys(made, folder / "keys")
         ensure_topics(self.settings)
         send_reference(self.settings, reference)
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -167,7 +169,9 @@ def compare(site: Site, reference: list[bytes], raws: list[bytes], found: Strain
         lambda actor: topics.partition_of(actor, settings.partitions),
         settings.quantile,
     )
-    expected = {alert.id: alerts.encode(alert) for alert in run.run(raws, int(time.time() * 1000))}
+    mask = mask_of(settings)
+    assert mask is not None
+    expected = {alert.id: alerts.encode(alert) for alert in map(mask.alert, run.run(raws, int(time.time() * 1000)))}
     live: dict[str, bytes] = {}
 
     def all_there() -> bool:

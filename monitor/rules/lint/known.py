@@ -31,6 +31,7 @@ EXPLANATIONS: Final = (
     "beat",
     "call-taking",
     "counter-work",
+    "desk-work",
     "lead",
     "request",
     "round",
