@@ -87,6 +87,11 @@ class Chunk:
         self.lookups = 0
 
 
+def forget_records(event: Any) -> None:
+    """A chunk may wait long to be acknowledged; its records are not needed for that, and are most of a worker's memory."""
+    event.value = event.message.value = None
+
+
 def acknowledge(chunks: list[Chunk]) -> None:
     """Acknowledge the chunks of which nothing waits any more, and leave the others."""
     for chunk in chunks:

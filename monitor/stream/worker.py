@@ -34,9 +34,8 @@ from monitor.settings import Settings
 from monitor.stream import topics
 from monitor.stream.app import App, add_agent, new_app
 from monitor.stream.batches import BatchWriter, Out, Span
-from monitor.stream.chunks import acknowledge, forget_records
 from monitor.stream.deployment import Deployment
-from monitor.stream.detect import Chunk, Detect, Written, acknowledge, as_it_is
+from monitor.stream.detect import Chunk, Detect, Written, acknowledge, as_it_is, forget_records
 from monitor.stream.feed import ReferenceFeed
 from monitor.stream.intake import Intake
 from monitor.stream.key_files import public_keys_in
