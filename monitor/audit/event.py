@@ -39,7 +39,8 @@ class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """``by`` did ``what`` at ``time`` (RFC 3339). ``id`` is unique: an event that is written twice counts once.
 
     ``incident``, ``actors`` and ``subjects`` are what it was done to; the last two are pseudonyms, or what was typed in a search
-    turned into one. ``reason`` is what they gave as a reason. ``done`` is False for what was refused. ``client`` is the address they came
+    turned into one. ``sealed`` are the identities behind them, as far as they are at hand, for whoever has the key
+    (:mod:`monitor.privacy.identity`): rules about kin and observations ask for ids. ``reason`` is what they gave as a reason. ``done`` is False for what was refused. ``client`` is the address they came
     from. What was searched for, or unmasked, is a lookup about somebody, and goes through the monitor as one.
     """
 
@@ -54,6 +55,7 @@ class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     subjects: tuple[str, ...] = ()
     reason: str = ""
     client: str | None = None
+    sealed: dict[str, str] = {}
 
 
 class AuditUnavailable(Exception):

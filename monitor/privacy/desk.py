@@ -87,8 +87,9 @@ class UnmaskingDesk:
         event = _event("identity-see", person, stamp, found.incident, found.names, found.reason)
         await self._allow(may(person, Right.ASK_IDENTITY, frozenset(incident.units.values())), "see identities", event)
         await self._allow(incident.id == found.incident, "see identities of another incident", event)
-        await self._do(Seen(stamp.id, person.name, stamp.time, request), event)
         sealed = incident.sealed if isinstance(incident.sealed, dict) else {}
+        about = {name: sealed[name] for name in found.names if name in sealed}
+        await self._do(Seen(stamp.id, person.name, stamp.time, request), msgspec.structs.replace(event, sealed=about))
         opened = {}
         for name in found.names:
             with suppress(KeyError, NotOpened):
