@@ -94,17 +94,19 @@ ROLES: Final[Mapping[str, Role]] = {
     ),
     "sinks": Role("`monitor sinks run`", (INCIDENTS, SINKS_STATE), (SINKS_DLQ, SINKS_STATE), of_all=_CHECKS),
     "relay": Role("`monitor audit relay`", (AUDIT,), (EVENTS,), "Read", _CHECKS, group_suffix="-relay"),
-    "archive": Role("`monitor archive run`", (KEYED,), of_all=_CHECKS),
+    "archive": Role("`monitor archive run`", (KEYED, HOLDS), of_all=_CHECKS),
     "topics": Role("`monitor topics` and `monitor doctor`", group="Describe", of_all=("Create", *_CHECKS)),
     "source": Role("a register's query system, or `monitor ingest`", writes=(EVENTS,)),
     "registrar": Role("`monitor reference load`", writes=(REFERENCE,)),
     "author": Role(
-        "`monitor rules deploy` and `versions`, `monitor model rollback`", (RULES, SCORE_STATE), (RULES, EVENTS)
+        "`monitor rules deploy` and `versions`, `monitor model rollback`",
+        (AUDIT, RULES, SCORE_STATE),
+        (AUDIT, RULES, EVENTS),
     ),
     "desk": Role(
         "`monitor incidents`, `monitor dispose`, what was refused of either, `monitor privacy ask` and `show`",
-        (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ, UNMASKINGS),
-        (DISPOSITIONS, COMMANDS, UNMASKINGS),
+        (ALERTS, INCIDENTS, DISPOSITIONS_DLQ, COMMANDS_DLQ, UNMASKINGS, AUDIT),
+        (DISPOSITIONS, COMMANDS, UNMASKINGS, AUDIT),
     ),
     "privacy": Role(
         "`monitor privacy approve`, `refuse`, `hold`, `lift`, `erase`, `export`",
@@ -122,11 +124,12 @@ ROLES: Final[Mapping[str, Role]] = {
             COMMANDS,
             PRIORITIES,
             DETECT_STATE,
+            AUDIT,
         ),
-        (UNMASKINGS, HOLDS, REFERENCE),
+        (UNMASKINGS, HOLDS, REFERENCE, AUDIT),
         group="Describe",
     ),
-    "investigator": Role("`monitor trace --incident`", writes=(ALERTS,)),
+    "investigator": Role("`monitor hunt`, `timeline`, `trace`", (AUDIT,), (ALERTS, AUDIT)),
     "console": Role(
         "`monitor console`",
         (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES, AUDIT),
@@ -134,7 +137,7 @@ ROLES: Final[Mapping[str, Role]] = {
         of_all=_CHECKS,
     ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),
-    "audit": Role("whoever writes down what the monitor's users do: the console, `monitor users`", (AUDIT,), (AUDIT,)),
+    "audit": Role("`monitor users`", (AUDIT,), (AUDIT,)),
     "auditor": Role(
         "`monitor replay`, `export`, `model show`, `report`, `audit`",
         (AUDIT, EVENTS, KEYED, ALERTS, REFERENCE, RULES, DISPOSITIONS, SCORE_STATE),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from monitor.commands.archive import archive_of
+from monitor.commands.auditing import note
 from monitor.commands.common import fail, out
 from monitor.settings import Settings
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Since = Annotated[str | None, typer.Option(help="only from this date or time on")]
 Until = Annotated[str | None, typer.Option(help="only to the end of this date, or to this time")]
+Why = Annotated[str, typer.Option("--reason", help="why; it is kept in the audit log")]
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON, one lookup a line")]
 
 
@@ -40,13 +42,15 @@ def hunt(
     until: Until = None,
     unexplained: Annotated[bool, typer.Option(help="only lookups that no record explains")] = False,
     lookups: Annotated[bool, typer.Option(help="every lookup, not only who")] = False,
+    reason: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Say who looked at SUBJECT and everything linked with it, since when, and by what it was explained.
 
-    Exit code 1: somebody did; 0: nobody.
+    That you ask is in the audit log before. Exit code 1: somebody did; 0: nobody.
     """
     history = history_of(since, until)
+    note(Settings(), "search", subjects=[subject], reason=reason)
     linked = history.linked(subject, hops)
     names = [each.subject for each in linked]
     rows = [
@@ -82,12 +86,16 @@ def timeline(
     since: Since = None,
     until: Until = None,
     unexplained: Annotated[bool, typer.Option(help="only lookups that no record explains")] = False,
+    reason: Why = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print what ACTOR looked at, in order of time, and what explained it. Exit code 0, also when it is nothing."""
-    rows = [
-        row for row in history_of(since, until).of_actor(actor) if not unexplained or row["explanation"] != "record"
-    ]
+    """Print what ACTOR looked at, in order of time, and what explained it. That you ask is in the audit log before.
+
+    Exit code 0, also when it is nothing.
+    """
+    history = history_of(since, until)
+    note(Settings(), "view-actor", actors=[actor], reason=reason)
+    rows = [row for row in history.of_actor(actor) if not unexplained or row["explanation"] != "record"]
     if as_json:
         _write_json(rows)
         return

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from monitor.access.roles import Person, Role
+from monitor.commands.auditing import audit_of
 from monitor.commands.common import fail, kafka_errors, out
 from monitor.commands.incidents import find
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
-    from monitor.audit.event import Audit
     from monitor.privacy.desk import Stamp, UnmaskingDesk
     from monitor.privacy.unmasking import Request
 
@@ -25,9 +25,6 @@ T = TypeVar("T")
 By = Annotated[str, typer.Option(help="who does it")]
 As = Annotated[list[Role] | None, typer.Option("--as", help="what they are; there are no logins on the command line")]
 Why = Annotated[str, typer.Option(help="why; it is kept")]
-Audited = Annotated[
-    Path | None, typer.Option("--audit", metavar="FILE", help="the audit log, JSON Lines; default: in the user's data folder")
-]  # fmt: skip
 WhichRequest = Annotated[str, typer.Argument(metavar="REQUEST", help="its id, or as much of it as no other has")]
 
 
@@ -74,7 +71,6 @@ def ask(
     by: By,
     reason: Why,
     roles: As = None,
-    audit: Audited = None,
 ) -> None:
     """Ask for the identities behind pseudonyms of an incident. Somebody else has to approve."""
     from monitor.privacy.pseudonym import read
@@ -86,23 +82,23 @@ def ask(
     except ValueError as error:
         raise fail(str(error)) from None
     person = person_of(by, roles, Role.DESK)
-    made = _do(settings, audit, lambda desk: desk.ask(person, found, wanted, reason, stamp()))
+    made = _do(settings, lambda desk: desk.ask(person, found, wanted, reason, stamp()))
     out.print(f"request {made.id} about incident {found.id}: somebody else has to approve it", soft_wrap=True)
 
 
-def approve(request: WhichRequest, by: By, reason: Why, roles: As = None, audit: Audited = None) -> None:
+def approve(request: WhichRequest, by: By, reason: Why, roles: As = None) -> None:
     """Approve what somebody else asked for. From then on they can see it for LOOKUP_MONITOR_UNMASK_HOURS."""
-    made = _answer(request, True, by, reason, roles, audit)
+    made = _answer(request, True, by, reason, roles)
     out.print(f"request {made.id}: approved until {_time(made.until)}", soft_wrap=True)
 
 
-def refuse(request: WhichRequest, by: By, reason: Why, roles: As = None, audit: Audited = None) -> None:
+def refuse(request: WhichRequest, by: By, reason: Why, roles: As = None) -> None:
     """Refuse what somebody else asked for, or take an approval back."""
-    made = _answer(request, False, by, reason, roles, audit)
+    made = _answer(request, False, by, reason, roles)
     out.print(f"request {made.id}: refused", soft_wrap=True)
 
 
-def show(request: WhichRequest, by: By, roles: As = None, audit: Audited = None) -> None:
+def show(request: WhichRequest, by: By, roles: As = None) -> None:
     """Show the identities of an approved request to who asked for them, until its time is over. Each time is audited."""
     settings = Settings()
     person = person_of(by, roles, Role.DESK)
@@ -112,7 +108,7 @@ def show(request: WhichRequest, by: By, roles: As = None, audit: Audited = None)
         incident = await asyncio.to_thread(find, settings, found.incident)
         return await desk.show(person, found.id, incident, stamp())
 
-    for pseudonym, identity in _do(settings, audit, act).items():
+    for pseudonym, identity in _do(settings, act).items():
         typer.echo(f"{pseudonym} {identity}")
 
 
@@ -123,7 +119,7 @@ def requests(
     from rich.table import Table
 
     settings = Settings()
-    found = _do(settings, None, lambda desk: desk.requests())
+    found = _do(settings, lambda desk: desk.requests())
     now = datetime.now(UTC).timestamp() * 1000
     table = Table("request", "incident", "asked", "by", "why", "names", "status", "answered by", "until", "seen")
     for each in found:
@@ -138,14 +134,14 @@ def requests(
     out.print(table)
 
 
-def _answer(request: str, approve: bool, by: str, reason: str, roles: list[Role] | None, audit: Path | None) -> Request:
+def _answer(request: str, approve: bool, by: str, reason: str, roles: list[Role] | None) -> Request:
     person = person_of(by, roles, Role.PRIVACY_OFFICER)
 
     async def act(desk: UnmaskingDesk) -> Request:
         found = _one(await desk.requests(), request)
         return await desk.answer(person, found.id, approve, reason, stamp())
 
-    return _do(Settings(), audit, act)
+    return _do(Settings(), act)
 
 
 def _one(found: list[Request], which: str) -> Request:
@@ -156,7 +152,7 @@ def _one(found: list[Request], which: str) -> Request:
     return fitting[0]
 
 
-def _do(settings: Settings, audit: Path | None, act: Callable[[UnmaskingDesk], Awaitable[T]]) -> T:
+def _do(settings: Settings, act: Callable[[UnmaskingDesk], Awaitable[T]]) -> T:
     """Do something at the desk of identities; what is refused is said, with exit code 1."""
     from monitor.audit.event import AuditUnavailable
     from monitor.privacy.desk import NotAllowed
@@ -164,7 +160,7 @@ def _do(settings: Settings, audit: Path | None, act: Callable[[UnmaskingDesk], A
     from monitor.stream.seal import BadKey
     from monitor.stream.unmaskings import unmasking_desk
 
-    log = audit_of(audit)
+    log = audit_of(settings)
 
     async def work() -> T:
         async with unmasking_desk(settings, log) as desk:
@@ -179,14 +175,6 @@ def _do(settings: Settings, audit: Path | None, act: Callable[[UnmaskingDesk], A
             raise fail(str(error), code=1) from None
         except AuditUnavailable as error:
             raise fail(f"the audit log does not take it, so nothing is done: {error}") from None
-
-
-def audit_of(path: Path | None) -> Audit:
-    """Where what is done on the command line is audited."""
-    from monitor.stream.audit_file import AuditFile
-    from monitor.stream.masking import local_keys
-
-    return AuditFile(path or local_keys().parent / "audit.jsonl")
 
 
 def person_of(name: str, roles: list[Role] | None, default: Role) -> Person:

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from monitor.access.roles import Role
-from monitor.commands.common import fail, kafka_errors, out, progress, say
+from monitor.commands.auditing import audit_of
+from monitor.commands.common import fail, kafka_errors, out, progress
 from monitor.commands.feedback import send
 from monitor.commands.incidents import read as read_incidents
-from monitor.commands.privacy import As, Audited, By, Why, audit_of, person_of, stamp
+from monitor.commands.privacy import As, By, Why, person_of, stamp
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,23 +47,21 @@ def _errors() -> Iterator[None]:
         raise fail(str(error)) from None
 
 
-def hold(names: Names, by: By, reason: Why, kind: Kind = None, roles: As = None, audit: Audited = None) -> None:
+def hold(names: Names, by: By, reason: Why, kind: Kind = None, roles: As = None) -> None:
     """Keep what is held of people or incidents, whatever their time: nothing of it is forgotten or erased until `lift`."""
     with _errors():
-        made = _give(Settings(), "hold", _names(Settings(), names, kind), by, reason, roles, audit)
+        made = _give(Settings(), "hold", _names(Settings(), names, kind), by, reason, roles)
     out.print(f"hold {made.id}", soft_wrap=True)
 
 
-def lift(
-    ident: Annotated[str, typer.Argument(metavar="HOLD")], by: By, reason: Why, roles: As = None, audit: Audited = None
-) -> None:
+def lift(ident: Annotated[str, typer.Argument(metavar="HOLD")], by: By, reason: Why, roles: As = None) -> None:
     """End a hold. What is past its time is forgotten when the next day begins."""
     settings = Settings()
     found = [each for each in _holds(settings) if each.id.startswith(ident)] if ident else []
     if len(found) != 1:
         raise fail(f"{len(found) or 'no'} holds begin with {ident!r}; see `monitor privacy holds`", code=1)
     with _errors():
-        _give(settings, "lift", found[0].names, by, reason, roles, audit, found[0].id)
+        _give(settings, "lift", found[0].names, by, reason, roles, found[0].id)
     out.print(f"lifted {found[0].id}", soft_wrap=True)
 
 
@@ -83,7 +82,6 @@ def erase(
     kind: Kind = None,
     reference: Annotated[bool, typer.Option("--reference", help="also what the reference data says of the id")] = False,
     roles: As = None,
-    audit: Audited = None,
 ) -> None:
     """Erase what Kafka lets be erased of somebody, and say what stays and for how long. What is held or worked on stays.
 
@@ -99,7 +97,7 @@ def erase(
         held = Holds({each.id: each for each in _holds(settings)})
         if any(names & set(each.names) for each in _holds(settings)):
             raise fail("a legal hold is on it; `monitor privacy holds` says which", code=1)
-        _give(settings, "erase", sorted(names), by, reason, roles, audit)
+        _give(settings, "erase", sorted(names), by, reason, roles)
         if reference and kind is not None:
             _forget_reference(settings, f"{kind}/{name}")
     whole = [each for each in found if erased(each, names) and not held.has(each)]
@@ -121,7 +119,6 @@ def export(
     reason: Why,
     kind: Annotated[Literal["actor", "subject"], typer.Option(help="what the id is of")] = "actor",
     roles: As = None,
-    audit: Audited = None,
 ) -> None:
     """Write all that is held of somebody to a folder, by their id and by their pseudonyms, with a manifest.
 
@@ -135,17 +132,26 @@ def export(
     person = person_of(by, roles, Role.PRIVACY_OFFICER)
     with kafka_errors(settings.kafka), _errors():
         pseudonyms = _names(settings, [name], kind)
-        asyncio.run(allow(person, "privacy-export", pseudonyms, reason, audit_of(audit), stamp()))
+        asyncio.run(allow(person, "privacy-export", pseudonyms, reason, audit_of(settings), stamp()))
         log = Log(settings)
         try:
             with progress() as show:
                 made = datetime.now(UTC).isoformat(timespec="seconds")
-                done = write(log, folder, frozenset({name, *pseudonyms}), made, show)
+                done = write(log, folder, frozenset({name, *pseudonyms}), made, show, _archived(settings, name))
         finally:
             log.close()
     for file, mark in done.files.items():
         if mark.lines:
             out.print(f"{file}: {mark.lines:,} records", soft_wrap=True)
+
+
+def _archived(settings: Settings, name: str) -> Iterator[dict[str, Any]]:
+    """The archive's lookups of or about somebody; none where there is no archive."""
+    from monitor.commands.archive import archive_of
+    from monitor.history.ask import History
+
+    if settings.archive is not None and archive_of(settings).exists:
+        yield from History(archive_of(settings)).of_anybody([name])
 
 
 def _names(settings: Settings, names: list[str], kind: Literal["actor", "subject"] | None) -> list[str]:
@@ -161,7 +167,7 @@ def _names(settings: Settings, names: list[str], kind: Literal["actor", "subject
 
 
 def _give(
-    settings: Settings, what: str, names: list[str], by: str, reason: str, roles: list[Role] | None, audit: Path | None, ident: str = ""
+    settings: Settings, what: str, names: list[str], by: str, reason: str, roles: list[Role] | None, ident: str = ""
 ) -> Order:  # fmt: skip
     from monitor.incidents.order import BadOrder, Order, decode, encode
     from monitor.privacy.officer import give
@@ -177,34 +183,16 @@ def _give(
     async def write(order: Order) -> None:
         await asyncio.to_thread(send, settings, HOLDS, order.id, encode(order))
 
-    asyncio.run(give(person_of(by, roles, Role.PRIVACY_OFFICER), made, audit_of(audit), write, mark))
+    asyncio.run(give(person_of(by, roles, Role.PRIVACY_OFFICER), made, audit_of(settings), write, mark))
     return made
 
 
 def _holds(settings: Settings) -> list[Order]:
     """The holds in force, the oldest first."""
-    from monitor.evidence.kafka_log import Log
-    from monitor.incidents.order import BadOrder, decode
-    from monitor.stream.topics import HOLDS
+    from monitor.stream.holds import holds_in_force
 
-    found: dict[str, Order] = {}
     with kafka_errors(settings.kafka):
-        log = Log(settings)
-        try:
-            for first, past in log.ranges(HOLDS):
-                for record in log.read(HOLDS, 0, first, past):
-                    try:
-                        order = decode(record.value)
-                    except BadOrder:
-                        say(f"{HOLDS}: offset {record.offset} cannot be read")
-                        continue
-                    if order.order == "hold":
-                        found[order.id] = order
-                    else:
-                        found.pop(order.id, None)
-        finally:
-            log.close()
-    return list(found.values())
+        return holds_in_force(settings)
 
 
 def _forget_reference(settings: Settings, key: str) -> None:

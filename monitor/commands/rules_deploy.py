@@ -10,6 +10,7 @@ import typer
 from kafka import KafkaConsumer, TopicPartition
 from rich.table import Table
 
+from monitor.commands.auditing import note
 from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, err, fail, kafka_errors, out
 from monitor.commands.ingest import send_chunks
 from monitor.rules import load_texts
@@ -23,7 +24,10 @@ from monitor.stream.versions import CURRENT, Files, decode, pack_records, switch
 
 
 def deploy(folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of rules")]) -> None:
-    """Deploy rules without a restart: every worker moves to them at the same point of the log. With a flaw they are refused."""
+    """Deploy rules without a restart: every worker moves to them at the same point of the log. With a flaw they are refused.
+
+    Who deploys what is in the audit log before.
+    """
     settings = Settings()
     if not folder.is_dir():
         raise fail(f"{folder} is not a folder of rules")
@@ -36,6 +40,7 @@ def deploy(folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of
     if problems:
         raise fail(f"{len(problems)} problems; nothing was deployed", code=1)
     version, pack = pack_records(files, signatures)
+    note(settings, "rules-deploy", reason=f"version {version}")
     # Whoever reads of a version must find it: the pack first, and what names it when Kafka has the pack.
     for records in (pack, switch_records(version, settings.partitions)):
         for _ in send_chunks(settings, records):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.commands.auditing import note
 from monitor.commands.common import fail, out
-from monitor.commands.history import history_of
+from monitor.commands.history import Why, history_of
+from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.alerts import Alert
@@ -28,11 +30,12 @@ def trace(
     incident: Annotated[
         bool, typer.Option("--incident", help="raise an alert about whom chance does not explain (1 in 100)")
     ] = False,
+    reason: Why = "",
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Rank who had looked, before each date and without an explanation, at subjects that have leaked.
 
-    What it says is a reason to look further, and no proof. Exit code 1: chance does not explain somebody; 0: it may explain all.
+    What it says is a reason to look further, and no proof. That you ask is in the audit log before. Exit code 1: chance does not explain somebody; 0: it may explain all.
     """
     from monitor.trace.alert import alert_of, to_raise
     from monitor.trace.ask import trace_of
@@ -44,7 +47,9 @@ def trace(
         raise fail(f"{subjects}: {error}") from None
     reach = timedelta(days=within)
     first, last = min(leak.by for leak in leaks) - reach, max(leak.by for leak in leaks)
-    found, looks = trace_of(history_of(first.isoformat(), last.isoformat()), leaks, reach, other)
+    history = history_of(first.isoformat(), last.isoformat())
+    note(Settings(), "search", subjects=[leak.subject for leak in leaks], reason=reason)
+    found, looks = trace_of(history, leaks, reach, other)
     suspects = found.suspects()
     couples = found.couples(suspects)
     beyond = to_raise(suspects)
@@ -97,10 +102,16 @@ def _raise(found: list[Alert]) -> None:
     from kafka import KafkaProducer
 
     from monitor.commands.common import KAFKA_ANSWERS_WITHIN_MS, kafka_errors
-    from monitor.settings import Settings
-    from monitor.stream.detect import alert_out
+    from monitor.stream.detect import alert_out, as_it_is
+    from monitor.stream.masking import mask_of
+    from monitor.stream.seal import BadKey
 
     settings = Settings()
+    try:
+        mask = mask_of(settings)
+    except BadKey as error:
+        raise fail(str(error)) from None
+    shown = as_it_is if mask is None else mask.alert
     with kafka_errors(settings.kafka):
         producer = KafkaProducer(
             **settings.kafka.options(),
@@ -110,7 +121,7 @@ def _raise(found: list[Alert]) -> None:
         )
         try:
             for alert in found:
-                made = alert_out(alert, settings.partitions, alert.ts)
+                made = alert_out(shown(alert), settings.partitions, alert.ts)
                 producer.send(made.topic, key=made.key, value=made.value, partition=made.partition).get(timeout=30)
         finally:
             producer.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import sys
 import time
 import uuid
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from monitor.access.roles import Role
+from monitor.commands.auditing import machine_user
 from monitor.commands.common import fail, out
 from monitor.secret_files import BadSecretFile, read_line, write_secret
 from monitor.settings import Settings
@@ -124,8 +124,7 @@ def _audited(settings: Settings, words: str) -> Callable[[], None]:
         from monitor.audit.event import AuditEvent
         from monitor.stream.auditing import audited
 
-        by = f"os:{pwd.getpwuid(os.getuid()).pw_name}"
-        event = AuditEvent(id=str(uuid.uuid4()), time=_now(), by=by, what="user-change", reason=words)
+        event = AuditEvent(id=str(uuid.uuid4()), time=_now(), by=machine_user(), what="user-change", reason=words)
         asyncio.run(audited(settings, event))
 
     return write

@@ -125,6 +125,24 @@ class History:
         """Every lookup an actor made, by time: rows of the archive."""
         return self._rows("actor IN (SELECT unnest($names))", [actor])
 
+    def of_anybody(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Every lookup by or of any of ``names``, by time: rows of the archive."""
+        listed = "(SELECT unnest($names))"
+        return self._rows(f"actor IN {listed} OR subject IN {listed}", list(names))
+
+    def people(self) -> tuple[list[str], list[str]]:
+        """All actors, and all subjects."""
+        found = [
+            [
+                name
+                for (name,) in self.db.execute(
+                    f"SELECT DISTINCT {column} FROM lookups WHERE {column} IS NOT NULL"
+                ).fetchall()
+            ]
+            for column in ("actor", "subject")
+        ]
+        return found[0], found[1]
+
     def _rows(self, where: str, names: list[str]) -> Iterator[dict[str, Any]]:
         query = f"SELECT {_NAMES} FROM lookups WHERE {where} ORDER BY time, system, id"
         cursor = self.db.execute(query, {"names": names})

@@ -46,8 +46,8 @@ class Mask:
             return alert
         sealed: dict[str, str] = {}
         # In the order of the pseudonyms: that of the ids would tell who comes before whom.
-        actors = sorted(self._name("actor", each, sealed) for each in alert.actors)
-        subjects = sorted(self._name("subject", each, sealed) for each in alert.subjects)
+        actors = sorted(self.name("actor", each, sealed) for each in alert.actors)
+        subjects = sorted(self.name("subject", each, sealed) for each in alert.subjects)
         entity = alert.entity if is_open else self._entity(alert.entity, sealed)
         return msgspec.structs.replace(
             alert,
@@ -64,7 +64,7 @@ class Mask:
         told = {name: lookup[name] for name in TOLD if lookup.get(name) is not None}
         for field, kind in _WHO.items():
             if isinstance(lookup.get(field), str):
-                told[field] = self._name(kind, lookup[field], sealed)
+                told[field] = self.name(kind, lookup[field], sealed)
         return orjson.dumps({**told, "sealed": dict(sorted(sealed.items()))})
 
     def each(self) -> list[Mask]:
@@ -78,9 +78,10 @@ class Mask:
 
     def _entity(self, entity: Entity, sealed: dict[str, str]) -> Entity:
         kind = _ENTITIES.get(entity.kind, "group")
-        return Entity(entity.kind, self._name(kind, entity.id if kind != "group" else _named(entity), sealed))
+        return Entity(entity.kind, self.name(kind, entity.id if kind != "group" else _named(entity), sealed))
 
-    def _name(self, kind: Kind, name: str, sealed: dict[str, str]) -> str:
+    def name(self, kind: Kind, name: str, sealed: dict[str, str]) -> str:
+        """The pseudonym of an id; the id, sealed, is put into ``sealed``."""
         made = self._pseudonyms.of(kind, name)
         if self._identities is not None:
             known = self._sealed.get(made)

@@ -46,6 +46,7 @@ KINDS: Final = (
         "forgotten so long after they were closed; cleared ones after LOOKUP_MONITOR_CLEARED_RETENTION_DAYS",
         held=True,
     ),
+    Kind("audit", ("lookup.audit.v1",), "audit_retention_days", "pseudonyms", erasure="is the account of who did what; goes by its time"),
     Kind("orders", ("lookup.holds.v1",), None, "pseudonyms", "kept: who held or erased what, and why"),
     Kind("unmaskings", ("lookup.unmaskings.v1",), None, "pseudonyms", "kept: who saw whose identity, and who let them"),
     Kind(

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 import structlog
 from aiokafka import TopicPartition
+from kafka.errors import KafkaError
 
 from monitor.archive.rows import row_of
 from monitor.archive.store import Archive, ArchiveBusy
+from monitor.history.ask import History, Period
 from monitor.metrics_archive import ArchiveMetrics
 from monitor.settings import Settings
+from monitor.stream.holds import holds_in_force
+from monitor.stream.masking import pseudonyms_of
 from monitor.stream.patient import Patient
+from monitor.stream.seal import BadKey
 from monitor.stream.topics import KEYED
 
 log = structlog.get_logger(__name__)
@@ -121,10 +126,33 @@ class Archiving(Patient):
         today = datetime.now(UTC).date()
         await asyncio.to_thread(self._archive.compact, today)
         before = today - timedelta(days=self._settings.archive_days)
-        self._metrics.forgotten.inc(await asyncio.to_thread(self._archive.forget, before))
+        try:
+            held = await asyncio.to_thread(held_in, self._archive, before, self._settings)
+        except (KafkaError, BadKey) as error:
+            # What cannot be told to be held or not is kept.
+            log.error("nothing is forgotten: it cannot be told what is held", why=type(error).__name__)
+            return
+        self._metrics.forgotten.inc(await asyncio.to_thread(self._archive.forget, before, held))
 
     def _note_answer(self) -> None:
         self._metrics.progress.set(time.time())
+
+
+def held_in(archive: Archive, before: date, settings: Settings) -> set[str]:
+    """The ids of the actors and subjects in the archive's lookups from before a day that a legal hold names, by id or pseudonym.
+
+    Raises kafka-python's ``KafkaError`` and :class:`monitor.stream.seal.BadKey`.
+    """
+    names = {name for order in holds_in_force(settings) for name in order.names}
+    if not names or not any(day < before for day in archive.days()):
+        return set()
+    old = History(archive, Period(until=datetime(before.year, before.month, before.day, tzinfo=UTC)))
+    actors, subjects = old.people()
+    found = names & {*actors, *subjects}
+    if (pseudonyms := pseudonyms_of(settings)) is not None:
+        found |= {each for each in actors if not names.isdisjoint(pseudonyms.every("actor", each))}
+        found |= {each for each in subjects if not names.isdisjoint(pseudonyms.every("subject", each))}
+    return found
 
 
 def _name(part: TopicPartition) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import orjson
 
+from monitor.archive.rows import lookup_of
 from monitor.detector import BadState, load_state
 from monitor.evidence.kafka_log import Log
 from monitor.evidence.lines import Bytes, Line, Mark, write_lines
@@ -37,6 +38,7 @@ BY_NAME: Final = (REFERENCE, EVENTS, KEYED, REVIEW, ALERTS, INCIDENTS, JOURNAL, 
 #: What is searched by the ids of the alerts and incidents that were found.
 BY_ALERT: Final = (DISPOSITIONS, COMMANDS, PRIORITIES)
 _STATE: Final = "state.jsonl"
+_ARCHIVE: Final = "archive.jsonl"
 MANIFEST: Final = "manifest.json"
 
 
@@ -48,8 +50,15 @@ class Export(msgspec.Struct):
     files: dict[str, Mark]
 
 
-def export(log: Log, folder: Path, names: frozenset[str], made: str, say: Callable[[str], None]) -> Export:
-    """Write all records about ``names`` (ids and pseudonyms) to a new folder that its owner alone reads.
+def export(
+    log: Log,
+    folder: Path,
+    names: frozenset[str],
+    made: str,
+    say: Callable[[str], None],
+    archived: Iterable[Mapping[str, Any]] = (),
+) -> Export:
+    """Write all records about ``names`` (ids and pseudonyms), and rows of the archive, to a new folder that its owner alone reads.
 
     Raises ``OSError``, also when the folder is there, and kafka-python's ``KafkaError``.
     """
@@ -71,6 +80,8 @@ def export(log: Log, folder: Path, names: frozenset[str], made: str, say: Callab
         done.files[name] = write_lines(folder / name, lines())
     say(_STATE)
     done.files[_STATE] = write_lines(folder / _STATE, _state(log, names))
+    say(_ARCHIVE)
+    done.files[_ARCHIVE] = write_lines(folder / _ARCHIVE, map(_archived, archived))
     raw = msgspec.json.format(msgspec.json.encode(done), indent=1)
     with os.fdopen(os.open(folder / MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(raw + b"\n")
@@ -80,6 +91,12 @@ def export(log: Log, folder: Path, names: frozenset[str], made: str, say: Callab
 def _records(log: Log, topic: str) -> Iterator[Any]:
     for partition, (first, past) in enumerate(log.ranges(topic)):
         yield from log.read(topic, partition, first, past)
+
+
+def _archived(row: Mapping[str, Any]) -> Line:
+    lookup = lookup_of(row)
+    key = f"actor/{row['actor']}".encode()
+    return Line(row["source"] or 0, row["offset"] or 0, lookup["ts"], Bytes.of(key), Bytes.of(orjson.dumps(lookup)), [])
 
 
 def _line(record: Any) -> Line:

@@ -6,14 +6,15 @@ import asyncio
 import time
 from typing import Any, Final
 
-import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from monitor.audit.chain import BadLink, link_of
-from monitor.audit.relay import LookupsOf, lookups_of
+from monitor.audit.event import AuditEvent
 from monitor.metrics_relay import RelayMetrics
+from monitor.privacy.desk_lookup import lookups_of
+from monitor.privacy.identity import Identities, NotOpened
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.patient import Patient
@@ -31,10 +32,11 @@ class Relay(Patient):
 
     name = "the relay"
 
-    def __init__(self, settings: Settings, metrics: RelayMetrics, of: LookupsOf = lookups_of) -> None:
+    def __init__(self, settings: Settings, metrics: RelayMetrics, identities: Identities | None) -> None:
+        """``identities`` open what is sealed in an event, for rules about kin and observations; without them lookups name pseudonyms."""
         super().__init__(settings)
         self._metrics = metrics
-        self._of = of
+        self._identities = identities
         self._has_begun = False
 
     def why_not_ready(self) -> str | None:
@@ -89,4 +91,15 @@ class Relay(Patient):
             log.error("an audit record cannot be read", topic=AUDIT, offset=record.offset)
             return []
         partition = partition_of(event.by, self._settings.partitions)
-        return [Out(EVENTS, partition, event.by.encode(), orjson.dumps(each), None) for each in self._of(event)]
+        made = lookups_of(event, lambda pseudonym: self._opened(event, pseudonym))
+        return [Out(EVENTS, partition, event.by.encode(), each, None) for each in made]
+
+    def _opened(self, event: AuditEvent, pseudonym: str) -> str | None:
+        sealed = event.sealed.get(pseudonym)
+        if sealed is None or self._identities is None:
+            return None
+        try:
+            return self._identities.unseal(pseudonym, sealed)
+        except NotOpened:
+            log.warning("a sealed identity cannot be opened; was its key taken away?")
+            return None

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 from typer.testing import CliRunner
 
 from monitor.archive.rows import lookup_of
+from monitor.audit.event import AuditEvent
 from monitor.cli import app
 from monitor.history import ask
 from monitor.history.ask import History, Linked, Period, day_after, moment
+from monitor.settings import Settings
+from monitor.stream.masking import identities_of, write_key
 from tests.archive.made import DAY, START, archive, lookup
+from tests.audited import audited
 
 HOME = {"subject__id": "p-1", "subject__address": "a-1"}
 CAR = {"subject__id": "AB-1", "subject__owner": "p-1", "subject__address": "a-1"}
@@ -81,10 +87,42 @@ def test_only_the_time_that_was_asked_for(tmp_path: Path) -> None:
 
 
 def run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, list(arguments), env={"LOOKUP_MONITOR_ARCHIVE": str(tmp_path / "archive")})
+    environment = {"LOOKUP_MONITOR_ARCHIVE": str(tmp_path / "archive")}
+    if "LOOKUP_MONITOR_PSEUDONYMS" not in os.environ:
+        environment["LOOKUP_MONITOR_PSEUDONYMS"] = "off"
+    done = CliRunner().invoke(app, list(arguments), env=environment)
     return done.exit_code, done.output
 
 
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[AuditEvent]:
+    return audited(monkeypatch)
+
+
+def test_whoever_asks_is_in_the_audit_log_or_is_told_nothing(
+    history: History, tmp_path: Path, events: list[AuditEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_key(tmp_path / "names")
+    write_key(tmp_path / "identities")
+    monkeypatch.setenv("LOOKUP_MONITOR_PSEUDONYMS", "on")
+    monkeypatch.setenv("LOOKUP_MONITOR_PSEUDONYM_KEY_FILE", str(tmp_path / "names"))
+    monkeypatch.setenv("LOOKUP_MONITOR_IDENTITY_KEY_FILE", str(tmp_path / "identities"))
+    assert run(tmp_path, "hunt", "p-1", "--reason", "a tip")[0] == 1
+    assert run(tmp_path, "timeline", "o-2")[0] == 0
+    search, view = events
+    assert (search.what, search.reason, view.what) == ("search", "a tip", "view-actor")
+    assert search.by.startswith("os:")
+    identities, (name,) = identities_of(Settings()), search.subjects
+    assert identities.unseal(name, search.sealed[name]) == "p-1"
+    assert identities.unseal(view.actors[0], view.sealed[view.actors[0]]) == "o-2"
+    assert b"p-1" not in msgspec.json.encode(search)
+    audited(monkeypatch, is_up=False)
+    for command in (["hunt", "p-1", "--json"], ["timeline", "o-2"]):
+        code, said = run(tmp_path, *command)
+        assert (code, "nothing is done" in said, "x-" in said) == (2, True, False)
+
+
+@pytest.mark.usefixtures("events")
 def test_the_commands(history: History, tmp_path: Path) -> None:
     code, said = run(tmp_path, "hunt", "p-1", "--lookups")
     assert code == 1

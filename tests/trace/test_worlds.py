@@ -16,6 +16,7 @@ from monitor.trace.alert import RULE_ID, alert_of
 from monitor.trace.ask import trace_of
 from monitor.trace.model import Leak
 from tests.archive.made import DAY, START, archive, lookup
+from tests.audited import audited
 from tests.trace.force import Force
 
 RUNS = 50
@@ -51,7 +52,10 @@ def test_when_nobody_leaked_nobody_is_accused(force: Force) -> None:
     assert accused <= 0.02 * RUNS
 
 
-def test_only_lookups_before_the_date_and_not_too_long_before_count(tmp_path: Path) -> None:
+def test_only_lookups_before_the_date_and_not_too_long_before_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited(monkeypatch)
     there = archive(
         tmp_path,
         lookup(1, subject__id="p-1", actor__id="o-early", ts=START),
@@ -59,7 +63,7 @@ def test_only_lookups_before_the_date_and_not_too_long_before_count(tmp_path: Pa
         lookup(3, subject__id="p-1", actor__id="o-late", ts=START + 7 * DAY),
     )
     (tmp_path / "leaks.csv").write_text("subject,date\np-1,2026-01-11\n")
-    environment = {"LOOKUP_MONITOR_ARCHIVE": str(there.folder)}
+    environment = {"LOOKUP_MONITOR_ARCHIVE": str(there.folder), "LOOKUP_MONITOR_PSEUDONYMS": "off"}
     done = CliRunner().invoke(
         app, ["trace", "--subjects", str(tmp_path / "leaks.csv"), "--within", "4", "--json"], env=environment
     )
@@ -79,12 +83,16 @@ def leaked(tmp_path: Path) -> tuple[Archive, list[str], Path]:
     return archive(tmp_path, *honest, *bad), names, listed
 
 
-def test_the_command_says_who_and_shows_the_evidence(leaked: tuple[Archive, list[str], Path]) -> None:
+def test_the_command_says_who_and_shows_the_evidence(
+    leaked: tuple[Archive, list[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = audited(monkeypatch)
     there, _, listed = leaked
-    environment = {"LOOKUP_MONITOR_ARCHIVE": str(there.folder)}
+    environment = {"LOOKUP_MONITOR_ARCHIVE": str(there.folder), "LOOKUP_MONITOR_PSEUDONYMS": "off"}
     done = CliRunner().invoke(app, ["trace", "--subjects", str(listed)], env=environment)
     assert done.exit_code == 1
     assert "6 of 6" in done.output
+    assert [(each.what, len(each.subjects)) for each in events] == [("search", 6)]
     assert all(f"x-{3000 + number}" in done.output for number in range(6))
     listed.write_text("subject,date\nq-7,2026-01-20\n")
     done = CliRunner().invoke(app, ["trace", "--subjects", str(listed)], env=environment)
