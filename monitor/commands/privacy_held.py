@@ -192,7 +192,7 @@ def _holds(settings: Settings) -> list[Order]:
     from monitor.stream.holds import holds_in_force
 
     with kafka_errors(settings.kafka):
-        return holds_in_force(settings)
+        return asyncio.run(holds_in_force(settings))
 
 
 def _forget_reference(settings: Settings, key: str) -> None:

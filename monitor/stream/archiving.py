@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from aiokafka import TopicPartition
-from kafka.errors import KafkaError
+from aiokafka.errors import KafkaError
 
 from monitor.archive.rows import row_of
 from monitor.archive.store import Archive, ArchiveBusy
@@ -127,7 +127,8 @@ class Archiving(Patient):
         await asyncio.to_thread(self._archive.compact, today)
         before = today - timedelta(days=self._settings.archive_days)
         try:
-            held = await asyncio.to_thread(held_in, self._archive, before, self._settings)
+            names = {name for order in await holds_in_force(self._settings) for name in order.names}
+            held = await asyncio.to_thread(held_in, self._archive, before, names, self._settings)
         except (KafkaError, BadKey) as error:
             # What cannot be told to be held or not is kept.
             log.error("nothing is forgotten: it cannot be told what is held", why=type(error).__name__)
@@ -138,12 +139,11 @@ class Archiving(Patient):
         self._metrics.progress.set(time.time())
 
 
-def held_in(archive: Archive, before: date, settings: Settings) -> set[str]:
-    """The ids of the actors and subjects in the archive's lookups from before a day that a legal hold names, by id or pseudonym.
+def held_in(archive: Archive, before: date, names: set[str], settings: Settings) -> set[str]:
+    """The ids of the actors and subjects in the archive's lookups from before a day that are among ``names``, by id or pseudonym.
 
-    Raises kafka-python's ``KafkaError`` and :class:`monitor.stream.seal.BadKey`.
+    Raises :class:`monitor.stream.seal.BadKey`.
     """
-    names = {name for order in holds_in_force(settings) for name in order.names}
     if not names or not any(day < before for day in archive.days()):
         return set()
     old = History(archive, Period(until=datetime(before.year, before.month, before.day, tzinfo=UTC)))

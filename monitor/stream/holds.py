@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import structlog
 
-from monitor.evidence.kafka_log import Log
 from monitor.incidents.order import BadOrder, Order, decode
 from monitor.settings import Settings
+from monitor.stream.tables import read_to_end
 from monitor.stream.topics import HOLDS
 
 log = structlog.get_logger(__name__)
 
 
-def holds_in_force(settings: Settings) -> list[Order]:
-    """The holds that nobody has lifted, the oldest first. An order that cannot be read is told. Raises kafka-python's ``KafkaError``."""
+async def holds_in_force(settings: Settings) -> list[Order]:
+    """The holds that nobody has lifted, the oldest first. An order that cannot be read is told. Raises aiokafka's ``KafkaError``."""
     found: dict[str, Order] = {}
-    read = Log(settings)
-    try:
-        for first, past in read.ranges(HOLDS):
-            for record in read.read(HOLDS, 0, first, past):
-                try:
-                    order = decode(record.value)
-                except BadOrder:
-                    log.warning("an order cannot be read", topic=HOLDS, offset=record.offset)
-                    continue
-                if order.order == "hold":
-                    found[order.id] = order
-                else:
-                    found.pop(order.id, None)
-    finally:
-        read.close()
+    async for record in read_to_end(settings.kafka, HOLDS, 0):
+        try:
+            order = decode(record.value)
+        except BadOrder:
+            log.warning("an order cannot be read", topic=HOLDS, offset=record.offset)
+            continue
+        if order.order == "hold":
+            found[order.id] = order
+        else:
+            found.pop(order.id, None)
     return list(found.values())

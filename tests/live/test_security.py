@@ -150,7 +150,8 @@ def work(force: Force) -> None:
     force.monitor("author", "rules", "deploy", "rules")
     force.monitor("author", "rules", "versions")
     for role in PROCESSES:
-        force.start(role)
+        if role != "archive":  # it looks for holds when it begins; later there are some
+            force.start(role)
     force.monitor("source", "ingest", str(force.folder / "events.jsonl"))
     bad = force.folder / "bad.jsonl"
     bad.write_bytes(b'{"no": "lookup"}\n')
@@ -182,6 +183,7 @@ def work(force: Force) -> None:
     sends(KafkaCommands(force.settings("console")), orjson.loads(opened)["id"], orjson.loads(first)["id"])
     wait_for(lambda: read(admin, topics.SCORE_STATE) and read(admin, topics.CANARIES), 60, "models and canaries")
     privacy(force, orjson.loads(opened))
+    force.start("archive")
     force.monitor("desk", "dlq", "list", "--of", "dispositions")
     force.monitor("desk", "dlq", "list", "--of", "commands")
     force.monitor("operator", "dlq", "list", "--of", "sinks")
@@ -257,7 +259,7 @@ def privacy(force: Force, incident: dict[str, Any]) -> None:
     told = force.monitor(
         "privacy", "privacy", "erase", actor, "--kind", "actor", "--reference", "--by", "po-1", *shared
     )
-    assert f"incident {incident['id']} stays: worked on" in told.replace("\n", " ")
+    assert re.search(r"\d+ incidents are forgotten", told)
 
 
 def read(kafka: Connection, topic: str) -> list[bytes]:
