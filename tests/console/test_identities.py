@@ -137,10 +137,12 @@ def test_each_seeing_is_on_record_before_and_what_cannot_be_recorded_is_not_show
     request = office.asked()
     office.answers(request)
     office.audit.is_up = False
+    steps = len(office.steps.records)
     refused = office.shows(request)
     assert refused.status_code == 503
     assert is_closed(refused)
     assert office.seen() == []
+    assert len(office.steps.records) == steps
     office.audit.is_up = True
     for _ in range(2):
         assert ACTOR in office.shows(request).text
