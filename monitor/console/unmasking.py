@@ -43,7 +43,7 @@ async def of_incident(request: Request) -> Response:
     names = list(dict.fromkeys(value for name, value in pairs if name == "name"))
     person, reason, stamp = person_of(request), _reason(form), _stamp(request)
     await _shared(request).do(lambda desk: desk.ask(person, found, names, reason, stamp))
-    return RedirectResponse(f"/incidents/{found.id}?asked=1", 303, HEADERS)
+    return RedirectResponse(f"/incidents/{found.id}?asked=1#h-unmask", 303, HEADERS)
 
 
 async def _show(request: Request, found: Incident, which: str) -> Response:

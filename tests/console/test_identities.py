@@ -11,6 +11,8 @@ import httpx
 import msgspec
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from monitor.access.roles import Person
 from monitor.audit.event import AuditEvent
@@ -22,6 +24,7 @@ from monitor.console.shared_desk import Away, SharedDesk
 from monitor.console.words import TEXTS
 from monitor.metrics_console import PAGES
 from monitor.privacy.desk import UnmaskingDesk
+from monitor.privacy.pseudonym import kind_of, read
 from monitor.privacy.unmasking import HOUR_MS, MAX_NAMES, WAITS_MS, Request, _Words
 from monitor.stream import topics
 from tests.console.harness import AUDITOR, AUTHOR, CSRF, DESK, OFFICER, SUPERVISOR, Guard, Logged, Store, Taken, Well
@@ -363,6 +366,31 @@ def test_the_sealed_identities_at_hand_are_on_record(office: Office) -> None:
     office.store.put([(topics.REVIEW, orjson.dumps(lookup))])
     office.ask("/review")
     assert office.audit.events[-1].sealed == {A: "x"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=40))
+def test_whatever_is_typed_only_pseudonyms_are_looked_for(typed: str) -> None:
+    found = stored_as(PSEUDONYMS)(typed)
+    assert found
+    assert all(map(kind_of, found))
+    assert set(found) <= {*PSEUDONYMS.every("actor", typed), *PSEUDONYMS.every("subject", typed)} or kind_of(
+        read(typed)
+    )
+
+
+def test_what_people_write_is_only_text(office: Office) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
+    assert office.asks(reason=evil).status_code == 303
+    request = office.audit.events[-1].id
+    pages = [office.ask("/identities", OFFICER)]
+    assert office.answers(request, reason=evil) == 303
+    pages += [office.ask("/identities", OFFICER), office.ask(f"/incidents/{office.incident.id}"), office.shows(request)]
+    for each in pages:
+        assert each.status_code == 200
+        assert "&lt;script&gt;alert(1)" in each.text
+        assert "<script>" not in each.text
+        assert "<img" not in each.text
 
 
 def test_without_pseudonyms_names_are_as_typed() -> None:
