@@ -132,8 +132,8 @@ ROLES: Final[Mapping[str, Role]] = {
     "investigator": Role("`monitor hunt`, `timeline`, `trace`", (AUDIT,), (ALERTS, AUDIT)),
     "console": Role(
         "`monitor console`",
-        (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES, AUDIT),
-        (DISPOSITIONS, COMMANDS, AUDIT),
+        (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES, AUDIT, UNMASKINGS),
+        (DISPOSITIONS, COMMANDS, AUDIT, UNMASKINGS),
         of_all=_CHECKS,
     ),
     "operator": Role("`monitor dlq` of events and sinks", (DLQ, SINKS_DLQ), (EVENTS,)),

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 #: The pages, as the label ``page``.
 PAGES: Final = (
-    "queue", "incident", "pending", "act", "actor", "subject", "rules", "live", "dispositions", "review", "search", "other",
+    "queue", "incident", "pending", "act", "actor", "subject", "rules", "live", "dispositions", "review", "search", "identities", "other",
 )  # fmt: skip
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 10)
 

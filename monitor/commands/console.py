@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from starlette.types import ASGIApp
 
+    from monitor.audit.event import Audit
     from monitor.console.filler import Filler
+    from monitor.console.shared_desk import SharedDesk
 
 console_app = typer.Typer(
     help="The security desk's web pages, and the store behind them; without a command: both.",
@@ -84,6 +86,7 @@ def run(settings: Settings) -> int:
         raise fail(str(error)) from None
     check_topics(settings)
     engine = open_engine(settings)
+    as_stored, identities = _names(settings, audit)
     filler = _filler(settings, metrics, engine=engine)
     app = made(
         engine,
@@ -91,6 +94,8 @@ def run(settings: Settings) -> int:
         KafkaCommands(settings),
         Endpoints(settings.console_metrics.split(",")),
         metrics,
+        as_stored=as_stored,
+        identities=identities,
         behind=lambda: filler.behind,
         dead_days=settings.console_dead_days,
     )
@@ -106,9 +111,32 @@ def run(settings: Settings) -> int:
         try:
             return await serve(Guard(app, access), listening, filler, stop, options)
         finally:
+            if identities is not None:
+                await identities.stop()
             await audit.stop()
 
     return run_outside("console", settings, metrics, filler.why_not_ready, work)
+
+
+def _names(settings: Settings, audit: Audit) -> tuple[Callable[[str], list[str]], SharedDesk | None]:
+    """What names that people type are called in alerts, and the desk of identities where there is a key of them.
+
+    Exits when pseudonyms are on and have no key: a search by id would find nobody and say so, and could not be put on record.
+    """
+    from monitor.console.searching import stored_as
+    from monitor.console.shared_desk import SharedDesk
+    from monitor.stream.masking import has_identity_key, identity_keys, pseudonyms_of
+    from monitor.stream.seal import BadKey
+    from monitor.stream.unmaskings import unmasking_desk
+
+    try:
+        as_stored = stored_as(pseudonyms_of(settings))
+        if not has_identity_key(settings):
+            return as_stored, None
+        identity_keys(settings)
+    except BadKey as error:
+        raise fail(str(error)) from None
+    return as_stored, SharedDesk(lambda: unmasking_desk(settings, audit))
 
 
 async def serve(

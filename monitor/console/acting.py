@@ -39,13 +39,18 @@ _AUDITED: Final[dict[str, What]] = {
 
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form. Raises :class:`Refused` for one that is too large or none."""
+    return dict(await pairs_of(request, MAX_FIELDS))
+
+
+async def pairs_of(request: Request, most: int) -> list[tuple[str, str]]:
+    """The fields of a form in their order, ``most`` of them, some perhaps several times. Raises as :func:`form_of`."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MAX_FORM:
             raise Refused("wrong", 413)
     try:
-        return dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        return parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=most)
     except ValueError:
         raise Refused("wrong", 400) from None
 

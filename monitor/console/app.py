@@ -24,21 +24,24 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.audit.event import Audit, AuditUnavailable
-from monitor.console import acting, pages, pages_lists
+from monitor.console import acting, pages, pages_lists, unmasking
 from monitor.console.desk import Desk
 from monitor.console.guarding import Recorder, Refused
 from monitor.console.health import Looks
 from monitor.console.reading import Reader
 from monitor.console.sending import Commands
+from monitor.console.shared_desk import Away, SharedDesk
 from monitor.console.showing import HEADERS, STATIC, page
 from monitor.metrics_console import ConsoleMetrics
+from monitor.privacy.desk import NotAllowed
+from monitor.privacy.unmasking import Refused as NotTaken
 
 log = structlog.get_logger(__name__)
 #: An address with a longer query is none of ours.
 MAX_QUERY: Final = 4096
 _PAGE_OF: Final = {
     "/": "queue", "/actor": "actor", "/subject": "subject", "/rules": "rules", "/live": "live",
-    "/dispositions": "dispositions", "/review": "review", "/search": "search",
+    "/dispositions": "dispositions", "/review": "review", "/search": "search", "/identities": "identities",
 }  # fmt: skip
 
 
@@ -50,19 +53,23 @@ def console(
     metrics: ConsoleMetrics | None = None,
     *,
     as_stored: Callable[[str], Sequence[str]] = lambda typed: (typed,),
+    identities: SharedDesk | None = None,
     behind: Callable[[], int | None] = lambda: None,
     dead_days: int = 90,
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Starlette:
     """The application. ``as_stored``: the ids that what somebody typed may stand under in messages.
 
-    ``behind``: how many messages are not in the store yet; ``now``: milliseconds since the epoch.
+    ``identities``: None where there is no key of them; ``behind``: how many messages are not in the store yet; ``now``: milliseconds since the epoch.
     """
     routes = [
         Route("/", pages.queue),
         Route("/incidents/{id}", pages.incident),
         Route("/incidents/{id}/pending", pages.pending),
         Route("/incidents/{id}/act", acting.act, methods=["POST"]),
+        Route("/incidents/{id}/identities", unmasking.of_incident, methods=["POST"]),
+        Route("/identities", unmasking.requests),
+        Route("/identities", unmasking.answer, methods=["POST"]),
         Route("/actor", pages_lists.actor),
         Route("/subject", pages_lists.subject),
         Route("/rules", pages_lists.rules),
@@ -80,18 +87,31 @@ def console(
         middleware=[Middleware(_Measured, metrics=metrics or ConsoleMetrics()), Middleware(_Bounded)],
         exception_handlers={
             Refused: _refused,
+            NotAllowed: _not_allowed,
+            NotTaken: unmasking.not_taken,
+            Away: _away,
             AuditUnavailable: _unrecorded,
             SQLAlchemyError: _broken,
             HTTPException: _http,
         },
     )
-    made.state.desk = Desk(Reader(store), Recorder(audit, now), commands, health, now, as_stored, behind, dead_days)
+    made.state.desk = Desk(
+        Reader(store), Recorder(audit, now), commands, health, now, as_stored, behind, dead_days, identities
+    )
     return made
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return page(request, "message.html", status=error.code, what=error.what)
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    return page(request, "message.html", status=403, what="forbidden")
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    return page(request, "message.html", status=503, what="away")
 
 
 async def _unrecorded(request: Request, error: Exception) -> Response:
@@ -178,5 +198,5 @@ def page_of(path: str) -> str:
     """The page that an address belongs to, of the closed set that metrics have."""
     if path.startswith("/incidents/"):
         end = path.rpartition("/")[2]
-        return {"pending": "pending", "act": "act"}.get(end, "incident")
+        return {"pending": "pending", "act": "act", "identities": "identities"}.get(end, "incident")
     return _PAGE_OF.get(path, "other")

@@ -13,6 +13,7 @@ from monitor.console.guarding import Recorder, Refused
 from monitor.console.health import Looks
 from monitor.console.reading import Key, Reader
 from monitor.console.sending import Commands
+from monitor.console.shared_desk import SharedDesk
 from monitor.console.showing import address
 
 _KEY: Final = re.compile(r"(-?\d{1,19})\.(.{0,512})", re.ASCII | re.DOTALL).fullmatch
@@ -22,7 +23,8 @@ _KEY: Final = re.compile(r"(-?\d{1,19})\.(.{0,512})", re.ASCII | re.DOTALL).full
 class Desk:
     """All that pages stand on. ``as_stored`` turns what was typed into the ids that stand in messages (pseudonyms, if there are some).
 
-    ``behind``: how many messages are not in the store yet, if that is known; ``now`` in milliseconds since the epoch.
+    ``behind``: how many messages are not in the store yet, if that is known; ``now`` in milliseconds since the epoch. ``identities`` is
+    None where there is no key of them.
     """
 
     reader: Reader
@@ -33,6 +35,7 @@ class Desk:
     as_stored: Callable[[str], Sequence[str]]
     behind: Callable[[], int | None]
     dead_days: int
+    identities: SharedDesk | None
 
 
 def desk_of(request: Request) -> Desk:

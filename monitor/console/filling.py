@@ -232,8 +232,11 @@ class Filling:
 
     def _take_incidents(self, connection: Connection, messages: list[Message]) -> None:
         last: dict[str, tuple[Incident, bytes]] = {}
+        forgotten: dict[str, None] = {}
         for message in messages:
             if message.value is None:
+                forgotten[rows.name_in(message.key)] = None
+                last.pop(rows.name_in(message.key), None)
                 continue
             try:
                 incident = incident_messages.decode(message.value)
@@ -246,7 +249,7 @@ class Filling:
         for name, revision in known.items():
             if last[name][0].revision < revision:
                 del last[name]
-        self._remove(connection, [name for name in last if name in known])
+        self._remove(connection, [*(name for name in last if name in known), *forgotten])
         self._add(connection, [last[name] for name in sorted(last)])
 
     def _remove(self, connection: Connection, names: list[str]) -> None:

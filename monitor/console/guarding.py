@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from starlette.requests import Request
@@ -75,11 +76,17 @@ class Recorder:
         actors: Sequence[str] = (),
         subjects: Sequence[str] = (),
         reason: str = "",
+        sealed: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Put on record what is about to be shown or done, or was refused. Raises :class:`monitor.audit.event.AuditUnavailable`."""
+        """Put on record what is about to be shown or done, or was refused. Raises :class:`monitor.audit.event.AuditUnavailable`.
+
+        ``sealed`` may have the identities of names, and of others, which are left out; an incident's are those of the incident.
+        """
         person = person_of(request)
         if incident is not None:
             actors = incident.members
+            sealed = incident.sealed if isinstance(incident.sealed, dict) else {}
+        actors, subjects = tuple(actors[:MAX_NAMES]), tuple(subjects[:MAX_NAMES])
         event = AuditEvent(
             id=str(uuid.uuid4()),
             time=rfc3339(self._now()),
@@ -88,10 +95,11 @@ class Recorder:
             done=done,
             roles=tuple(sorted(person.roles)),
             incident=None if incident is None else incident.id,
-            actors=tuple(actors[:MAX_NAMES]),
-            subjects=tuple(subjects[:MAX_NAMES]),
+            actors=actors,
+            subjects=subjects,
             reason=reason[:MAX_REASON],
             client=None if request.client is None else request.client.host,
+            sealed={name: sealed[name] for name in (*actors, *subjects) if name in sealed},
         )
         await self._audit.write(event)
 

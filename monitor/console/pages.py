@@ -14,6 +14,7 @@ from monitor.access.roles import Right, may
 from monitor.console import plots
 from monitor.console.desk import Desk, after, desk_of, key_of
 from monitor.console.guarding import Refused, only_unit, person_of, sees, sees_all
+from monitor.console.identities import section_of
 from monitor.console.reading import FILTERS, Whole
 from monitor.console.rows import STATUSES, by_weight
 from monitor.console.rulehealth import rules_health
@@ -155,8 +156,10 @@ async def incident(request: Request) -> Response:
     return await show_incident(request, whole, sent_of(request, whole.incident, 0))
 
 
-async def show_incident(request: Request, whole: Whole, sent: Sent | None = None) -> Response:
-    """The page of an incident."""
+async def show_incident(
+    request: Request, whole: Whole, sent: Sent | None = None, shown: str = "", opened: Mapping[str, str] | None = None
+) -> Response:
+    """The page of an incident; with the identities that were ``opened`` for the request ``shown``, if somebody asked to see them."""
     desk, person, found = desk_of(request), person_of(request), whole.incident
     is_all = sees_all(person)
     shares = by_weight(found)
@@ -179,6 +182,8 @@ async def show_incident(request: Request, whole: Whole, sent: Sent | None = None
         verdicts=VERDICTS,
         sent=sent,
         problem="",
+        identities=await section_of(request, found, shown, opened),
+        asked=request.query_params.get("asked") == "1",
     )
 
 

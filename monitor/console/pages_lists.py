@@ -18,10 +18,11 @@ from monitor.console.rulehealth import DAYS, STATES, rules_health
 from monitor.console.searching import MAX_QUERY, search
 from monitor.console.showing import page
 from monitor.feedback.disposition import VERDICTS
+from monitor.privacy.pseudonym import kind_of
 
 SHORTCUTS: Final = (
-    ("j", "next"), ("k", "previous"), ("Enter", "open"), ("n", "page"), ("/", "search"), ("a", "act"), ("c", "comment"),
-    ("p", "print"), ("g q", "queue"), ("g d", "dispositions"), ("g v", "review"), ("g r", "rules"), ("g l", "live"), ("?", "this"),
+    ("j", "next"), ("k", "previous"), ("Enter", "open"), ("n", "page"), ("/", "search"), ("a", "act"), ("c", "comment"), ("i", "identity"),
+    ("p", "print"), ("g q", "queue"), ("g d", "dispositions"), ("g v", "review"), ("g r", "rules"), ("g l", "live"), ("g i", "identities"), ("?", "this"),
 )  # fmt: skip
 
 
@@ -40,12 +41,13 @@ async def _about(request: Request, kind: str) -> Response:
     if not 0 < len(name) <= 512:
         raise Refused("missing", 404)
     what: Any = f"view-{kind}"
-    names: dict[str, Any] = {f"{kind}s": (name,)}
+    names: dict[str, Any] = {f"{kind}s": _recorded(desk, kind, name)}
     if not may(person_of(request), Right.SEARCH):
         await desk.recorder.record(request, what, done=False, **names)
         raise Refused("forbidden", 403)
     place = key_of(request)
-    await desk.recorder.record(request, what, **names)
+    sealed = await asyncio.to_thread(desk.reader.sealed_of, kind, [name])
+    await desk.recorder.record(request, what, **names, sealed=sealed)
     about = await asyncio.to_thread(desk.reader.about, kind, name, place)
     unit = await asyncio.to_thread(_unit, desk, about.incidents, name) if kind == "actor" else None
     return page(
@@ -59,6 +61,11 @@ async def _about(request: Request, kind: str) -> Response:
         others=sorted(about.others.items(), key=lambda each: (-each[1][0], -each[1][2], each[0]))[:100],
         more_href=after(f"/{kind}", about.alerts.after, id=name),
     )
+
+
+def _recorded(desk: Desk, kind: str, name: str) -> list[str]:
+    """What an address names, as it goes on record: an id that somebody put there becomes the pseudonyms of it."""
+    return [name] if kind_of(name) else [each for each in desk.as_stored(name) if kind_of(each) in (None, kind)]
 
 
 def _unit(desk: Desk, incidents: Sequence[Any], name: str) -> str | None:
@@ -124,7 +131,8 @@ async def review(request: Request) -> Response:
         f"{kind}s": [str(each[f"{kind}.id"]) for each in lookups if each.get(f"{kind}.id")]
         for kind in ("actor", "subject")
     }
-    await desk.recorder.record(request, "view-queue", **names)
+    sealed = {name: raw for each in lookups for name, raw in each.get("sealed", {}).items()}
+    await desk.recorder.record(request, "view-queue", **names, sealed=sealed)
     return page(
         request,
         "review.html",
@@ -138,7 +146,7 @@ async def review(request: Request) -> Response:
 
 
 async def look(request: Request) -> Response:
-    """Search."""
+    """Search. What is put on record is what was asked for and stands in the store, or all that it might stand under if none does."""
     desk, typed = desk_of(request), request.query_params.get("q", "").strip().replace("\0", "")
     if len(typed) > MAX_QUERY:
         raise Refused("wrong", 400)
@@ -146,9 +154,19 @@ async def look(request: Request) -> Response:
     names = list(dict.fromkeys(desk.as_stored(typed))) if typed else []
     found = None
     if typed:
-        await desk.recorder.record(request, "search", subjects=names)
         found = await asyncio.to_thread(search, desk.reader.engine, names, typed)
-    return page(request, "search.html", found=found, query=typed)
+        known = {*found.names["actor"], *found.names["subject"]}
+        asked = [name for name in names if name in known] or names
+        actors = [name for name in asked if kind_of(name) == "actor"]
+        subjects = [name for name in asked if kind_of(name) != "actor"]
+        sealed = await asyncio.to_thread(_sealed, desk, actors, subjects)
+        await desk.recorder.record(request, "search", actors=actors, subjects=subjects, sealed=sealed)
+    whole = all(map(kind_of, desk.as_stored(typed)))
+    return page(request, "search.html", found=found, query=typed, whole=whole)
+
+
+def _sealed(desk: Desk, actors: Sequence[str], subjects: Sequence[str]) -> dict[str, str]:
+    return {**desk.reader.sealed_of("actor", actors), **desk.reader.sealed_of("subject", subjects)}
 
 
 async def keys(request: Request) -> Response:

@@ -121,6 +121,17 @@ class Reader:
             homes = _homes(connection, [clean(each.id) for each in decoded])
             return About(incidents, Page(decoded, page.after), homes, others, len(newest) > NEWEST)
 
+    def sealed_of(self, kind: str, names: Sequence[str]) -> dict[str, str]:
+        """The sealed identities of names, as far as the newest alert about each has one; ``kind`` as of :meth:`about`."""
+        found: dict[str, str] = {}
+        with reading(self.engine) as connection:
+            for name in names[:MANY]:
+                row = connection.execute(alerts_of(kind, clean(name), None, 0)).first()
+                sealed = None if row is None else alert_messages.decode(row.raw).sealed
+                if isinstance(sealed, dict) and name in sealed:
+                    found[name] = sealed[name]
+        return found
+
     def dispositions(self, after: Key | None = None) -> Page:
         """Verdicts, the newest first, each with the incident of its alert if that is known."""
         table = db.dispositions.c

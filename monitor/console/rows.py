@@ -36,6 +36,11 @@ class RuleText(msgspec.Struct, frozen=True):
     path: str
 
 
+def name_in(key: bytes | None) -> str:
+    """The id in a message's key."""
+    return clean((key or b"").decode(errors="replace"))
+
+
 def clean(text: str) -> str:
     """A text as a database can keep and find it: PostgreSQL takes no NUL."""
     return text[:MAX_NAME].replace("\0", "\ufffd")

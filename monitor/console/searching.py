@@ -6,7 +6,8 @@ Words are found by SQLite's FTS5 or PostgreSQL's tsvector. Nothing that is typed
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Column, Connection, Engine, Row, select, text
@@ -15,6 +16,7 @@ from monitor.console import schema as db
 from monitor.console.reading import begins, incidents_of, listed
 from monitor.console.rows import clean
 from monitor.console.schema import reading
+from monitor.privacy.pseudonym import Pseudonyms, read
 
 #: So many characters of what is typed are looked for, so many words of it, and so many of each kind are found.
 MAX_QUERY: Final = 200
@@ -38,17 +40,34 @@ class Found(NamedTuple):
     homes: dict[str, str]
 
 
+def stored_as(pseudonyms: Pseudonyms | None) -> Callable[[str], list[str]]:
+    """The names under which what somebody types may stand in alerts; without ``pseudonyms`` as it was typed.
+
+    With them: what an actor and a subject of this id are called by every key, and a pseudonym as it is written when one was typed.
+    """
+    if pseudonyms is None:
+        return lambda typed: [typed]
+
+    def names_of(typed: str) -> list[str]:
+        with suppress(ValueError):
+            return [read(typed)]  # which is nobody's id
+        return [*pseudonyms.every("actor", typed), *pseudonyms.every("subject", typed)]
+
+    return names_of
+
+
 def search(engine: Engine, names: Sequence[str], words: str) -> Found:
-    """What begins with one of ``names``, and what has all of ``words``."""
+    """Actors and subjects that begin with one of ``names``; lookups, alerts and incidents that begin with, or incidents that have, ``words``."""
     starts = [clean(each) for each in names if each]
     with reading(engine) as connection:
         by_kind = {
             kind: list(dict.fromkeys(name for start in starts for name in _names(connection, kind, start)))[:MANY]
-            for kind in ("actor", "subject", "event")
+            for kind in ("actor", "subject")
         }
-        alerts = [name for start in starts for name in _ids(connection, db.alerts.c.id, start)][:MANY]
+        by_kind["event"] = _names(connection, "event", clean(words))
+        alerts = _ids(connection, db.alerts.c.id, clean(words))
         homes = [connection.execute(incidents_of("alert", name)).first() for name in alerts]
-        ids = [name for start in starts for name in _ids(connection, db.incidents.c.id, start)][:MANY]
+        ids = _ids(connection, db.incidents.c.id, clean(words))
         texts = _texts(connection, words)
         found = sorted(listed(connection, texts), key=lambda row: -row.urgency)
         return Found(

@@ -83,6 +83,8 @@ def nav_of(request: Request) -> list[tuple[str, str]]:
         found += [("dispositions", "/dispositions"), ("review", "/review")]
     if may(person, Right.SEE_RULES):
         found.append(("rules", "/rules"))
+    if may(person, Right.APPROVE_IDENTITY):
+        found.append(("identities", "/identities"))
     return [*found, ("live", "/live")]
 
 

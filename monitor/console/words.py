@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, get_args
 
+from monitor.console.words_identities import IDENTITIES
 from monitor.console.words_names import NAMES
 from monitor.console.words_pages import PAGES
 
@@ -16,7 +17,7 @@ LANGS: Final[tuple[Lang, ...]] = get_args(Lang)
 #: What each language calls itself.
 LANG_NAMES: Final[dict[Lang, str]] = {"en": "English", "nl": "Nederlands"}
 #: Every text, by key: English, Dutch. In braces is what is put in.
-TEXTS: Final[dict[str, tuple[str, str]]] = {**PAGES, **NAMES}
+TEXTS: Final[dict[str, tuple[str, str]]] = {**PAGES, **IDENTITIES, **NAMES}
 _WEIGHED: Final = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,30})?\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*", re.A)
 #: So much of a header is read.
 _MAX_HEADER: Final = 500

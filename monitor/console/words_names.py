@@ -67,6 +67,7 @@ NAMES: Final[dict[str, tuple[str, str]]] = {
     "step.judged": ("verdict on an alert", "oordeel over een melding"),
     "step.judged anew": ("new verdict", "nieuw oordeel"),
     "step.closed": ("closed", "gesloten"),
+    "step.erased": ("identity erased", "identiteit gewist"),
     "typology.curiosity": ("curiosity", "nieuwsgierigheid"),
     "typology.friend-favour": ("friend’s favour", "vriendendienst"),
     "typology.self-and-kin": ("self and kin", "zichzelf en familie"),

@@ -51,6 +51,11 @@ def pseudonyms_of(settings: Settings) -> Pseudonyms | None:
     return Pseudonyms(read_keys(path))
 
 
+def has_identity_key(settings: Settings) -> bool:
+    """Whether a key of identities is set or lies in the folder of :func:`local_keys`; whether it can be used is not asked."""
+    return _file(settings.identity_key_file, IDENTITY_KEY) is not None
+
+
 def identities_of(settings: Settings) -> Identities:
     """The identities that are sealed beside pseudonyms. Raises :class:`BadKey` when there is no key."""
     return Identities(identity_keys(settings))

@@ -43,8 +43,10 @@ class KafkaSteps:
 
     async def stop(self) -> None:
         """Disconnect."""
-        await leave(self._consumer)
-        await self._writer.stop()
+        try:
+            await leave(self._consumer)
+        finally:
+            await self._writer.stop()
 
     async def read(self) -> Sequence[tuple[bytes | None, bytes | None, int]]:
         """As :meth:`monitor.privacy.desk.Steps.read`."""

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from monitor.console.app import console
 from monitor.console.pages_lists import SHORTCUTS
 from monitor.console.schema import open_store
 from tests.console.browser import ARTIFACTS, chromium, served, violations
-from tests.console.harness import DESK, SUPERVISOR, Guard, Logged, Taken, Well
+from tests.console.harness import DESK, OFFICER, SUPERVISOR, Guard, Logged, Taken, Well
+from tests.console.masked import ACTOR, Steps, masked
 from tests.console.story import tell
 
 #: Milliseconds that something in a page may take.
@@ -31,6 +32,7 @@ class Site(NamedTuple):
     browser: Browser
     incident: str
     taken: Taken
+    masked: str
 
     def context(self, **more: Any) -> BrowserContext:
         made = self.browser.new_context(viewport={"width": 1440, "height": 900}, **more)
@@ -43,7 +45,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with chromium() as browser:
         store, story = tell(open_store(f"sqlite:///{tmp_path_factory.mktemp('browser')}/console.db"))
         taken = Taken(story, store)
-        app = console(store.engine, Logged(), taken, Well(), behind=lambda: 0, now=lambda: story.now)
+        audit = Logged()
+        identities = Steps(lambda: story.now).shared(audit)
+        app = console(
+            store.engine, audit, taken, Well(), identities=identities, behind=lambda: 0, now=lambda: story.now
+        )
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         found = [
             each
@@ -52,8 +58,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ]
         model = [each for each in found if any(one.rule.title.startswith("Unusual") for one in each.alerts)]
         incident = max(model, key=lambda each: len(each.alerts)).id
-        with served(Guard(app, people={"supervisor": SUPERVISOR})) as at:
-            yield Site(at, browser, incident, taken)
+        with served(Guard(app, people={"supervisor": SUPERVISOR, "officer": OFFICER})) as at:
+            yield Site(at, browser, incident, taken, masked(store, story).id)
 
 
 @pytest.fixture
@@ -254,6 +260,58 @@ def test_a_verdict_closes_the_incident_and_the_sample_asks_before_it_says_misuse
     page.wait_for_url("**/review?sent=1")
     assert len(site.taken.sent) == count + 1
     assert site.taken.sent[-1].by == DESK.name
+
+
+def test_an_identity_is_asked_for_approved_and_seen_by_keyboard(site: Site) -> None:
+    context, office = site.context(locale="en"), site.context(locale="nl")
+    office.add_cookies([{"name": "test-person", "value": "officer", "url": site.at}])
+    page, officer = context.new_page(), office.new_page()
+    said: list[str] = []
+    for one in (page, officer):
+        one.on("console", lambda message: said.append(message.text))
+    page.goto(f"{site.at}/incidents/{site.masked}")
+    page.keyboard.press("i")
+    expect(page.locator(".unmask input[type=checkbox]").first).to_be_focused()
+    for key in ("Space", "Tab", "Tab"):
+        page.keyboard.press(key)
+    page.keyboard.type("is it a colleague?")
+    assert violations(page) == []
+    for key in ("Tab", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".unmask .sent")).to_contain_text("You asked for it")
+    page.screenshot(path=ARTIFACTS / "identity-asked-en.png", full_page=True)
+    officer.goto(site.at + "/live")
+    officer.keyboard.press("g")
+    officer.keyboard.press("i")
+    officer.wait_for_url("**/identities")
+    expect(officer.locator("h1")).to_have_text("Aanvragen van identiteiten")
+    officer.screenshot(path=ARTIFACTS / "identities-nl.png", full_page=True)
+    assert violations(officer) == []
+    officer.get_by_label("Waarom keurt u goed of weigert u?").fill("het incident is ernstig")
+    officer.get_by_role("button", name="Keur goed").click()
+    expect(officer.locator(".sent.there")).to_have_text("Het is goedgekeurd.")
+    officer.screenshot(path=ARTIFACTS / "identities-approved-nl.png", full_page=True)
+    assert violations(officer) == []
+    page.goto(f"{site.at}/incidents/{site.masked}")
+    assert ACTOR not in page.content()
+    page.keyboard.press("i")
+    page.get_by_role("button", name="Show", exact=True).press("Enter")
+    expect(page.locator(".opened")).to_contain_text(ACTOR)
+    page.screenshot(path=ARTIFACTS / "identity-shown-en.png", full_page=True)
+    assert violations(page) == []
+    assert ACTOR not in page.url
+    page.emulate_media(media="print")
+    expect(page.locator(".opened")).to_be_visible()
+    expect(page.locator(".unmask form").first).to_be_hidden()
+    page.emulate_media(media="screen")
+    assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
+    assert said == []
+    # The browser has not kept the page: to go back to it is to ask for it again, which is recorded.
+    page.goto(site.at + "/")
+    with pytest.raises(Error, match="ERR_CACHE_MISS"):
+        page.go_back()
+    context.close()
+    office.close()
 
 
 def test_an_incident_prints_whole(page: Page, site: Site, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from monitor import alerts
 from monitor.console.filling import Filling, Message, Overtaken
 from monitor.console.schema import BadStore, open_store
+from monitor.incidents.model import decode
 from monitor.stream import topics
 from tests.console.made import left, messages, rows_of, shown
 from tests.incidents.made import alert
@@ -202,3 +203,26 @@ def test_a_store_that_cannot_be_opened_says_why_without_its_password(url: str, s
     with pytest.raises(BadStore, match=said) as found:
         open_store(url)
     assert "secret" not in str(found.value)
+
+
+def id_in(message: Message) -> str:
+    """The incident's id; nothing when it cannot be read."""
+    try:
+        return decode(message.value or b"").id
+    except msgspec.MsgspecError:
+        return ""
+
+
+@pytest.mark.parametrize("size", [3, 1000])
+def test_an_incident_that_is_forgotten_goes_from_the_store_whole(url: str, size: int) -> None:
+    made = messages(5)
+    names = {each.at: id_in(each) for each in made if each.topic == topics.INCIDENTS}
+    gone = names[min(names)]
+    tombstone = Message(topics.INCIDENTS, 0, max(names) + 1, gone.encode(), None, 0)
+    found = rows_of(filled(open_store(url, fresh=True), [*made, tombstone], size))
+    never = [each for each in made if each.topic != topics.INCIDENTS or names[each.at] != gone]
+    expected = rows_of(filled(open_store(url, fresh=True), never, size))
+    for rows in (found, expected):
+        rows.pop("offsets")
+    assert found == expected
+    assert found["incidents"]

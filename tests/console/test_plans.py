@@ -34,6 +34,7 @@ def pages(engine: Engine) -> dict[str, Callable[[], Any]]:
         "incident": lambda: reader.whole(name),
         "verdicts": lambda: reader.verdicts_of(incident),
         "actor": lambda: reader.about("actor", "o-10203", (10**13, "x")),
+        "sealed": lambda: reader.sealed_of("actor", ["o-10203", "o-10204"]),
         "subject": lambda: reader.about("subject", "p-000900"),
         "dispositions": lambda: reader.dispositions((10**6, "")),
         "review": lambda: reader.reviews((5, "x")),

@@ -34,12 +34,16 @@ from monitor.incidents.journal import Raised
 from monitor.metrics_console import ConsoleMetrics
 from monitor.secret_files import write_secret
 from monitor.settings import Settings
+from monitor.stream.masking import mask_of
 from monitor.stream.topics import ALERTS, INCIDENTS
 from monitor.stream.versions import pack_records, switch_records
 from tests.access.made import PASSWORD, field_of
 from tests.console.harness import CSRF, Guard, Logged
 from tests.console.made import rows_of
-from tests.incidents.made import log
+from tests.incidents.made import alert, log
+
+#: Somebody whose id is in no alert as it is.
+HIDDEN = "o-771239"
 
 
 def said(service: Service, producer: KafkaProducer, made: list[Raised]) -> None:
@@ -171,12 +175,13 @@ def logs_in(service: Service) -> None:
         update={"users_file": folder / "users.json", "console_port": port, "metrics_port": metrics}
     )
     write_secret(folder / "password", PASSWORD.encode())
-    added = service.monitor(
-        "users", "add", "anna", "--role", "desk",
-        "--password-file", str(folder / "password"), "--secrets-to", str(folder / "told"),
-        more={"LOOKUP_MONITOR_USERS_FILE": str(folder / "users.json")},
-    )  # fmt: skip
-    assert added.returncode == 0, added.stderr
+    for name, role in (("anna", "desk"), ("piet", "privacy-officer")):
+        added = service.monitor(
+            "users", "add", name, "--role", role,
+            "--password-file", str(folder / "password"), "--secrets-to", str(folder / f"told-{name}"),
+            more={"LOOKUP_MONITOR_USERS_FILE": str(folder / "users.json")},
+        )  # fmt: skip
+        assert added.returncode == 0, added.stderr
     process = spawn_worker(service.settings, folder / "console.log", command="console")
     service.workers.append(process)
     ready(metrics)
@@ -185,10 +190,8 @@ def logs_in(service: Service) -> None:
         for path in ("/", "/static/console.css", "/live", "/incidents/x"):
             answer = client.get(path)
             assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/login")
-        code = pyotp.parse_uri((folder / "told").read_text().splitlines()[0]).now()
         ours = {"Origin": base, "Sec-Fetch-Site": "same-origin"}
-        fields = {"csrf": field_of(client.get("/login")), "name": "anna", "password": PASSWORD, "code": code}
-        assert client.post("/login", data=fields, headers=ours).status_code == 303
+        log_in(service, client, ours, "anna")
         queue = client.get("/")
         assert queue.status_code == 200
         incident = re.findall(r'href="(/incidents/[^"?/]+)"', queue.text)[0]
@@ -199,11 +202,16 @@ def logs_in(service: Service) -> None:
         assert client.post(f"{incident}/act", data=act).status_code == 403, "sent by no page of ours"
         assert client.post(f"{incident}/act", data={**act, "csrf": "made up"}, headers=ours).status_code == 403
         assert client.post(f"{incident}/act", data=act, headers=ours).status_code in (200, 303)
+        unmasks(service, client, ours)
     listed = service.monitor("audit", "list", "--json")
     done = [orjson.loads(line) for line in listed.stdout.splitlines()]
     by = [each["what"] for each in done if each["by"] == "anna" and each.get("done", True)]
     assert by[0] == "login"
     assert {"view-queue", "view-incident", "comment"} <= set(by)
+    assert [each["what"] for each in done if each["what"].startswith("identity")] == [
+        "identity-ask", "identity-approve", "identity-see",
+    ]  # fmt: skip
+    assert HIDDEN not in listed.stdout
     assert service.monitor("audit", "verify").returncode == 0
     assert "set LOOKUP_MONITOR_CONSOLE_PORT to a free port" in refused(
         service, CONSOLE_PORT=str(port), USERS_FILE=str(folder / "users.json")
@@ -211,9 +219,13 @@ def logs_in(service: Service) -> None:
     process.terminate()
     assert process.wait(30) == 0
     assert "GET" not in (folder / "console.log").read_text()
+    assert HIDDEN not in (folder / "console.log").read_text()
     assert "nobody can log in" in refused(service)
     service.settings = service.settings.model_copy(update={"users_file": None})
     users = str(folder / "users.json")
+    assert "monitor privacy key" in refused(
+        service, USERS_FILE=users, PSEUDONYM_KEY_FILE=None, more={"XDG_DATA_HOME": str(folder / "empty")}
+    )
     assert "CONSOLE_STORE must be" in refused(service, CONSOLE_STORE="mysql://somewhere/x", USERS_FILE=users)
     assert "CONSOLE_STORE_PASSWORD_FILE" in refused(
         service, CONSOLE_STORE="postgresql://me@127.0.0.1:1/x", CONSOLE_STORE_PASSWORD_FILE="/nowhere", USERS_FILE=users
@@ -229,15 +241,56 @@ def logs_in(service: Service) -> None:
     assert "guessed" not in said
 
 
-def refused(service: Service, **more: str) -> str:
-    """What ``monitor console`` says when it does not begin."""
-    environment = {
+def log_in(service: Service, client: httpx.Client, ours: dict[str, str], name: str) -> None:
+    code = pyotp.parse_uri((service.folder / f"told-{name}").read_text().splitlines()[0]).now()
+    fields = {"csrf": field_of(client.get("/login")), "name": name, "password": PASSWORD, "code": code}
+    assert client.post("/login", data=fields, headers=ours).status_code == 303
+
+
+def unmasks(service: Service, desk: httpx.Client, ours: dict[str, str]) -> None:
+    """Found by an id that is in no alert, asked for, approved by another, seen: through a real log of unmaskings."""
+    mask = mask_of(service.settings)
+    assert mask is not None
+    producer = KafkaProducer(bootstrap_servers=service.settings.bootstrap)
+    producer.send(ALERTS, value=alerts.encode(mask.alert(alert("hidden", "critical", (HIDDEN,), ()))), partition=0)
+    producer.flush(30)
+    producer.close()
+
+    def found() -> list[str]:
+        time.sleep(0.3)  # nobody may ask faster for long
+        actor = re.findall(r'href="(/actor\?id=actor-[\w-]+)"', desk.get("/search", params={"q": HIDDEN}).text)
+        return re.findall(r'href="(/incidents/[^"?/]+)"', desk.get(actor[0]).text) if actor else []
+
+    path = wait_for(found, 60, "the incident of who was typed")[0]
+    page = desk.get(path)
+    assert HIDDEN not in page.text
+    names = re.findall(r'name="name" value="([^"]+)"', page.text)
+    ask = {"csrf": field_of(page), "what": "ask", "name": names, "reason": "who is it?"}
+    assert desk.post(f"{path}/identities", data=ask, headers=ours).status_code == 303
+    with httpx.Client(base_url=desk.base_url, timeout=30) as officer:
+        log_in(service, officer, ours, "piet")
+        listed = officer.get("/identities")
+        (request,) = re.findall(r'name="request" value="([^"]+)"', listed.text)
+        answer = {"csrf": field_of(listed), "request": request, "what": "approve", "reason": "so be it"}
+        assert officer.post("/identities", data=answer, headers=ours).status_code == 303
+    show = {"csrf": field_of(desk.get(path)), "what": "show", "request": request}
+    shown = desk.post(f"{path}/identities", data=show, headers=ours)
+    assert shown.status_code == 200
+    assert HIDDEN in shown.text
+    assert shown.headers["cache-control"] == "no-store"
+
+
+def refused(service: Service, more: dict[str, str] | None = None, **set_to: str | None) -> str:
+    """What ``monitor console`` says when it does not begin; a setting that is None is not set."""
+    environment: dict[str, str | None] = {
         "LOOKUP_MONITOR_BOOTSTRAP": service.settings.bootstrap,
         "LOOKUP_MONITOR_CONSOLE_STORE": f"sqlite:///{service.folder}/other.db",
         "LOOKUP_MONITOR_METRICS_PORT": "0",
+        "LOOKUP_MONITOR_PSEUDONYM_KEY_FILE": str(service.settings.pseudonym_key_file),
         "COLUMNS": "240",
+        **(more or {}),
     }
-    environment |= {f"LOOKUP_MONITOR_{name}": value for name, value in more.items()}
+    environment |= {f"LOOKUP_MONITOR_{name}": value for name, value in set_to.items()}
     done = CliRunner().invoke(app, ["console"], env=environment)
     assert done.exit_code == 2, done.output
     return done.output

@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from secure_kafka import Authority, SecureKafka, secure_kafka
 from typer.testing import CliRunner
 
 from monitor import acls
+from monitor.access.roles import Person, Role
 from monitor.archive.store import Archive
 from monitor.audit.event import AuditEvent
 from monitor.cli import app
@@ -28,12 +30,16 @@ from monitor.console.sending import KafkaCommands
 from monitor.feedback.disposition import Disposition
 from monitor.history.ask import History
 from monitor.incidents.command import Command
+from monitor.incidents.model import Incident
+from monitor.incidents.model import decode as decode_incident
+from monitor.privacy.desk import Stamp
 from monitor.settings import Settings
 from monitor.stream import topics
-from monitor.stream.auditing import audited
+from monitor.stream.auditing import KafkaAudit, audited
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.masking import made_key
 from monitor.stream.tables import read_to_end
+from monitor.stream.unmaskings import unmasking_desk
 from tests.sinks.made import receiver
 
 #: Processes; they are stopped at the end.
@@ -240,6 +246,14 @@ def sends(commands: KafkaCommands, incident: str, alert: str) -> None:
     asyncio.run(send())
 
 
+async def asks(settings: Settings, incident: Incident, name: str) -> None:
+    """Somebody at the console asks for an identity."""
+    mark = Stamp("asked-1", datetime.now(UTC).isoformat(timespec="milliseconds"))
+    person = Person("d-2", frozenset({Role.DESK}))
+    async with KafkaAudit(settings) as audit, unmasking_desk(settings, audit) as desk:
+        assert (await desk.ask(person, incident, [name], "a tip", mark)).status == "asked"
+
+
 def privacy(force: Force, incident: dict[str, Any]) -> None:
     """An identity is shown, and what is held of somebody is held, exported and erased."""
     name, shared = incident["actors"][0]["actor"], ("--reason", "r")
@@ -248,6 +262,7 @@ def privacy(force: Force, incident: dict[str, Any]) -> None:
     force.monitor("privacy", "privacy", "approve", request, "--by", "po-1", *shared)
     (shown, actor) = force.monitor("desk", "privacy", "show", request, "--by", "d-1").split()
     assert shown == name
+    asyncio.run(asks(force.settings("console"), decode_incident(orjson.dumps(incident)), name))
     held = force.monitor("privacy", "privacy", "hold", incident["id"], "--by", "po-1", *shared).split()[1]
     assert held in force.monitor("privacy", "privacy", "holds").replace("\n", "")
     force.monitor("privacy", "privacy", "lift", held, "--by", "po-1", *shared)

@@ -23,7 +23,7 @@
     window.location.assign(where);
   }
 
-  var places = { q: "/", r: "/rules", l: "/live", d: "/dispositions", v: "/review" };
+  var places = { q: "/", r: "/rules", l: "/live", d: "/dispositions", v: "/review", i: "/identities" };
   var keys = {
     j: function () { choose(1); },
     k: function () { choose(-1); },
@@ -32,6 +32,7 @@
     "?": function () { go("/keys"); },
     a: function () { var first = document.querySelector(".acts button"); if (first) first.focus(); },
     c: function () { var field = document.getElementById("comment"); if (field) field.focus(); },
+    i: function () { var first = document.querySelector(".unmask input[type=checkbox], .unmask button"); if (first) first.focus(); },
     p: function () { if (document.querySelector(".timeline")) window.print(); }
   };
 
