@@ -23,6 +23,7 @@ PAGES: Final[dict[str, tuple[str, str]]] = {
     "nav.rules": ("Rules", "Regels"),
     "nav.live": ("Live", "Live"),
     "nav.keys": ("Keyboard", "Toetsenbord"),
+    "nav.logout": ("Log out", "Afmelden"),
     "search.label": ("Search ids and words", "Zoek op id of woord"),
     "search.do": ("Search", "Zoek"),
     "search.title": ("Search", "Zoeken"),

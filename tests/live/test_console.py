@@ -194,6 +194,7 @@ def logs_in(service: Service) -> None:
         log_in(service, client, ours, "anna")
         queue = client.get("/")
         assert queue.status_code == 200
+        assert 'href="/logout"' in queue.text
         incident = re.findall(r'href="(/incidents/[^"?/]+)"', queue.text)[0]
         shown = client.get(incident)
         assert shown.status_code == 200
@@ -203,10 +204,13 @@ def logs_in(service: Service) -> None:
         assert client.post(f"{incident}/act", data={**act, "csrf": "made up"}, headers=ours).status_code == 403
         assert client.post(f"{incident}/act", data=act, headers=ours).status_code in (200, 303)
         unmasks(service, client, ours)
+        goodbye = {"csrf": field_of(client.get("/logout"))}
+        assert client.post("/logout", data=goodbye, headers=ours).status_code in (200, 303)
+        assert client.get("/").status_code == 303
     listed = service.monitor("audit", "list", "--json")
     done = [orjson.loads(line) for line in listed.stdout.splitlines()]
     by = [each["what"] for each in done if each["by"] == "anna" and each.get("done", True)]
-    assert by[0] == "login"
+    assert (by[0], by[-1]) == ("login", "logout")
     assert {"view-queue", "view-incident", "comment"} <= set(by)
     assert [each["what"] for each in done if each["what"].startswith("identity")] == [
         "identity-ask", "identity-approve", "identity-see",
