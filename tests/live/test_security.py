@@ -251,7 +251,7 @@ async def asks(settings: Settings, incident: Incident, name: str) -> None:
     mark = Stamp("asked-1", datetime.now(UTC).isoformat(timespec="milliseconds"))
     person = Person("d-2", frozenset({Role.DESK}))
     async with KafkaAudit(settings) as audit, unmasking_desk(settings, audit) as desk:
-        assert (await desk.ask(person, incident, [name], "a tip", mark)).status == "asked"
+        assert (await desk.ask(person, incident, [name], "a tip", mark)).status == "open"
 
 
 def privacy(force: Force, incident: dict[str, Any]) -> None:
