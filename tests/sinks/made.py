@@ -57,7 +57,11 @@ def receiver() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            raw = self.rfile.read(length)
+            if len(raw) < length:  # whoever sent it was killed on the way: it is no request
+                self.close_connection = True
+                return
             got = Got(self.path, {k.lower(): v for k, v in self.headers.items()}, raw)
             status, headers = made.answer_of(got)
             made.got.append(got)
