@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from monitor.archive.rows import COLUMNS, KEY, Type
+from monitor.archive.rows import COLUMNS, KEY, Type, day_of
 
 #: A day's files are put together into one when there are more of them than this.
 MAX_FILES: Final = 4
@@ -107,7 +107,7 @@ class Archive:
         days = sorted({row["date"] for row in first.values()})
         same = " AND ".join(f"t.{name} = s.{name}" for name in KEY)
         # Said besides, so that only these days are read.
-        within = " OR ".join(f"t.date = DATE '{_day(day)}'" for day in days)
+        within = " OR ".join(f"t.date = DATE '{day_of(day)}'" for day in days)
         try:
             merged = (
                 table.merge(
@@ -177,10 +177,6 @@ class Archive:
 
     def _clear(self, unused_hours: int) -> None:
         self._open().vacuum(retention_hours=unused_hours, dry_run=False, enforce_retention_duration=False)
-
-
-def _day(days: int) -> date:
-    return date(1970, 1, 1) + timedelta(days=days)
 
 
 def _date_in(file: str) -> date:

@@ -11,7 +11,6 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.access.roles import Person, Role
-from monitor.audit.event import AuditEvent, AuditUnavailable
 from monitor.console.filling import Filling, Place
 from monitor.console.filling import Message as Record
 from monitor.console.health import Endpoint, Health, Lag, Register
@@ -21,6 +20,7 @@ from monitor.feedback.disposition import Disposition
 from monitor.incidents.command import Command
 from monitor.incidents.journal import Asked, Judged
 from monitor.stream import topics
+from tests.audited import Logged as Logged
 from tests.console.made import shown
 from tests.incidents.made import Desk as Story
 
@@ -34,19 +34,6 @@ SUPERVISOR = Person("s.smit", frozenset({Role.SUPERVISOR}), "harbour")
 AUDITOR = Person("a.bakker", frozenset({Role.AUDITOR}))
 AUTHOR = Person("r.visser", frozenset({Role.RULE_AUTHOR}))
 OFFICER = Person("p.dekker", frozenset({Role.PRIVACY_OFFICER}))
-
-
-class Logged:
-    """An audit log. ``is_up`` False: it takes nothing."""
-
-    def __init__(self) -> None:
-        self.events: list[AuditEvent] = []
-        self.is_up = True
-
-    async def write(self, event: AuditEvent) -> None:
-        if not self.is_up:
-            raise AuditUnavailable
-        self.events.append(event)
 
 
 class Taken:

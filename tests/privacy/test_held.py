@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.access.roles import Person, Role
-from monitor.audit.event import AuditEvent, AuditUnavailable
+from monitor.audit.event import AuditUnavailable
 from monitor.incidents.order import Order
 from monitor.privacy.desk import NotAllowed, Stamp
 from monitor.privacy.held import is_about
@@ -19,6 +19,7 @@ from monitor.privacy.officer import give
 from monitor.privacy.retention import KINDS, days_of
 from monitor.settings import Settings
 from monitor.stream.topics import topics_of
+from tests.audited import Logged
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NAMES = st.text(min_size=1, max_size=12)
@@ -77,19 +78,6 @@ def test_a_key_names_too_and_what_is_no_json_does_not() -> None:
 
 OFFICER, DESK = Person("po-1", frozenset({Role.PRIVACY_OFFICER})), Person("d-1", frozenset({Role.DESK}))
 ORDER = Order(order="erase", id="e", by="po-1", time="2026-11-27T12:00:00Z", reason="asked", names=["actor-1"])
-
-
-class Logged:
-    """An audit log in memory."""
-
-    def __init__(self, is_up: bool = True) -> None:
-        self.events: list[AuditEvent] = []
-        self._is_up = is_up
-
-    async def write(self, event: AuditEvent) -> None:
-        if not self._is_up:
-            raise AuditUnavailable
-        self.events.append(event)
 
 
 def given_by(person: Person, log: Logged) -> list[Order]:

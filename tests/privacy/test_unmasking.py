@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from monitor.access.roles import Person, Role
-from monitor.audit.event import AuditEvent, AuditUnavailable
+from monitor.audit.event import AuditUnavailable
 from monitor.incidents.model import Group, Incident
 from monitor.privacy.desk import NotAllowed, Stamp, UnmaskingDesk
 from monitor.privacy.identity import Identities
@@ -34,6 +34,7 @@ from monitor.privacy.unmasking import (
     is_same,
     key_of,
 )
+from tests.audited import Logged
 
 KEY = b"k" * 64
 NAMES = {Pseudonyms([KEY]).of("actor", f"o-{number}"): f"o-{number}" for number in range(4)}
@@ -80,18 +81,7 @@ class Log:
         return Reader()
 
 
-class Audited:
-    def __init__(self) -> None:
-        self.events: list[AuditEvent] = []
-        self.is_up = True
-
-    async def write(self, event: AuditEvent) -> None:
-        if not self.is_up:
-            raise AuditUnavailable
-        self.events.append(event)
-
-
-def desk_of(log: Log, audit: Audited, number: int = 0, key: bytes = KEY) -> UnmaskingDesk:
+def desk_of(log: Log, audit: Logged, number: int = 0, key: bytes = KEY) -> UnmaskingDesk:
     signer = Signer((key,))
     return UnmaskingDesk(Unmaskings(signer, 8.0), signer, log.reader(number), audit, Identities([key]))
 
@@ -103,7 +93,7 @@ class Two(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.log, self.audit = Log(), Audited()
+        self.log, self.audit = Log(), Logged()
         self.desks = [desk_of(self.log, self.audit, number) for number in range(2)]
         self.count = 0
         self.by: dict[str, tuple[str, list[str], str, int]] = {}
@@ -207,7 +197,7 @@ class Two(RuleBasedStateMachine):
     def who_reads_the_log_anew_knows_the_same(self) -> None:
         if not self.by:
             return
-        fresh = desk_of(self.log, Audited(), 99)
+        fresh = desk_of(self.log, Logged(), 99)
         self.log.cursors[99] = 0
         states = [asyncio.run(each.requests()) for each in (*self.desks, fresh)]
         assert states[0] == states[1] == states[2]
@@ -218,8 +208,8 @@ TestTwo = Two.TestCase
 TestTwo.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
 
 
-def story() -> tuple[Log, Audited, UnmaskingDesk, str]:
-    log, audit = Log(), Audited()
+def story() -> tuple[Log, Logged, UnmaskingDesk, str]:
+    log, audit = Log(), Logged()
     desk = desk_of(log, audit)
     made = asyncio.run(desk.ask(PEOPLE[0], incident(), [min(NAMES)], "a leak", Stamp("a", rfc3339(START))))
     return log, audit, desk, made.id
@@ -265,17 +255,17 @@ def test_an_approval_that_is_written_again_gives_no_new_hours() -> None:
     log.now += 9 * HOUR_MS
     log.records[-1] = (key, None, START)
     log.records.append((key, raw, log.now))
-    fresh = desk_of(log, Audited(), 5)
+    fresh = desk_of(log, Logged(), 5)
     assert [each.status for each in asyncio.run(fresh.requests())] == ["open"]
 
 
 def test_a_process_with_another_key_neither_shows_nor_believes() -> None:
     log, _, desk, request = story()
     approve(log, desk, request)
-    other = desk_of(log, Audited(), 5, b"x" * 64)
+    other = desk_of(log, Logged(), 5, b"x" * 64)
     assert asyncio.run(other.requests()) == []
     both = Signer((b"x" * 64, KEY))
-    changed = UnmaskingDesk(Unmaskings(both, 8.0), both, log.reader(6), Audited(), Identities([b"x" * 64, KEY]))
+    changed = UnmaskingDesk(Unmaskings(both, 8.0), both, log.reader(6), Logged(), Identities([b"x" * 64, KEY]))
     shown = asyncio.run(changed.show(PEOPLE[0], request, incident(), Stamp("z", rfc3339(log.now))))
     assert shown == {min(NAMES): NAMES[min(NAMES)]}, "after a change of keys what was approved still counts"
 
@@ -300,7 +290,7 @@ def test_only_who_asked_sees_it_also_of_those_who_might_have_asked() -> None:
 
 
 def test_names_that_the_incident_does_not_have_are_not_asked_for() -> None:
-    audit = Audited()
+    audit = Logged()
     desk = desk_of(Log(), audit)
     other = Pseudonyms([KEY]).of("actor", "o-elsewhere")
     with pytest.raises(NotAllowed):
