@@ -19,6 +19,7 @@ import yaml
 from rich.progress import Progress, TimeElapsedColumn
 
 from monitor.commands.common import err, fail, kafka_errors, out, read_lines
+from monitor.events import key_of as key_of_event
 from monitor.reference import BadRecord, decode, key_of
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter, Out
@@ -36,15 +37,13 @@ def data_home() -> Path:
 def event_out(raw: bytes, partitions: int, fallback: int) -> Out:
     """The record of one lookup: keyed by its actor, so that an actor's lookups keep their order; of a heartbeat: by its system."""
     try:
-        document = orjson.loads(raw)
-        is_beat = isinstance(document, dict) and document.get("kind") == "heartbeat"
-        actor = document["system"] if is_beat else document["actor"]["id"]
-        if not isinstance(actor, str):
-            raise TypeError
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-        # Not a lookup: intake says so in the DLQ, where it can be seen and replayed; here it must not get lost.
-        return Out(EVENTS, fallback % partitions, None, raw, int(time.time() * 1000))
-    return Out(EVENTS, partition_of(actor, partitions), actor.encode(), raw, int(time.time() * 1000))
+        key = key_of_event(orjson.loads(raw))
+        if key is not None:
+            return Out(EVENTS, partition_of(key, partitions), key.encode(), raw, int(time.time() * 1000))
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        pass
+    # Not a lookup: intake says so in the DLQ, where it can be seen and replayed; here it must not get lost.
+    return Out(EVENTS, fallback % partitions, None, raw, int(time.time() * 1000))
 
 
 def send_events(settings: Settings, raws: Iterable[bytes]) -> int:
