@@ -19,6 +19,7 @@ COMMANDS = {
     "dispose": "monitor.commands.feedback:dispose",
     "simulate": "monitor.commands.data:simulate",
     "ingest": "monitor.commands.ingest:ingest",
+    "ship": "monitor.commands.ship:ship",
     "backtest": "monitor.commands.data:backtest",
     "replay": "monitor.commands.evidence:replay",
     "export": "monitor.commands.evidence:export",

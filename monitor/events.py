@@ -15,8 +15,6 @@ from typing import Any, Final, Literal
 
 import orjson
 
-#: Where lookups are written.
-TOPIC: Final = "lookup.events.v1"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 MAX_ID_CHARS: Final = 128
 MAX_DEPTH: Final = 16
@@ -152,19 +150,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
-
-
-def key_of(document: object) -> str | None:
-    """What a message of :data:`TOPIC` is keyed by, so that what belongs together keeps its order: a lookup by its actor, a heartbeat by
-    its system. ``None``: it is neither."""
-    if not isinstance(document, dict):
-        return None
-    if document.get("kind") == "heartbeat":
-        found = document.get("system")
-    else:
-        actor = document.get("actor")
-        found = actor.get("id") if isinstance(actor, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def parse_time(text: str) -> tuple[int, datetime]:

@@ -11,7 +11,7 @@ import pytest
 MONITOR = Path(__file__).resolve().parents[1] / "monitor"
 #: Each may import what stands before it.
 ORDER = (
-    "events", "when", "signing", "audit", "event_schema", "canary", "silence", "documents", "records", "sealed_watch", "known", "spans", "shelf", "junit", "reference",
+    "events", "event_key", "when", "mapping", "signing", "audit", "event_schema", "canary", "silence", "documents", "records", "sealed_watch", "known", "spans", "shelf", "junit", "reference",
     "explanations", "enrich", "acts", "rules", "matching", "model", "order", "alerts", "gaps", "sources", "scoring", "detector",
     "canary_rule", "ending", "backtest", "recall", "review", "feedback", "incidents", "privacy", "fairness", "tally", "replay", "ruletest", "sofar", "verdict", "due", "rerun", "reach",
     "agree", "compare",

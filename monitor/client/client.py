@@ -19,7 +19,8 @@ from monitor.client.records import MAX_VALUE_BYTES
 from monitor.client.sending import Sender, producer_of
 from monitor.client.spool import LIMIT_BYTES, Spool, SpoolError, WhenFull
 from monitor.connection import Connection
-from monitor.events import TOPIC, BadEvent, Notice, decode, key_of
+from monitor.event_key import TOPIC, key_of
+from monitor.events import BadEvent, Notice, decode
 
 _SYNC_AT_LEAST_MS: Final = 1
 
@@ -222,7 +223,7 @@ class LookupClient:
         self._ends.set()
         for thread in self._threads:
             thread.join(1.0)
-        self._sender.stop(2.0)
+        self._sender.stop(min(2.0, within + 0.2))
         self._spool.close()
         return is_done
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.client.records import MAX_VALUE_BYTES, Record
-from monitor.events import TOPIC
+from monitor.event_key import TOPIC
 
 if TYPE_CHECKING:
     from monitor.client.spool import Spool
@@ -118,6 +118,8 @@ class Sender:
         """Send them; return those that Kafka has not taken, in their order."""
         if self._producer is None:
             self._producer = self._connect()
+        if self._stop.is_set():
+            return records
         futures = [(each, self._producer.send(self._topic, key=each.key, value=each.value)) for each in records]
         self._producer.flush(timeout=_ANSWERS_WITHIN_MS / 1000 * 8)
         left = []

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
 import itertools
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
-import yaml
 from rich.progress import Progress, TimeElapsedColumn
 
 from monitor.commands.common import err, fail, kafka_errors, out, read_lines
-from monitor.events import key_of as key_of_event
+from monitor.event_key import key_of as key_of_event
+from monitor.mapping import BadMapping, Mapping_, NoColumn, parse, rows
 from monitor.reference import BadRecord, decode, key_of
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter, Out
 from monitor.stream.topics import EVENTS, REFERENCE, partition_of
 
 _CHUNK = 2000
-_DELIMITERS = (",", ";", "\t", "|")
 
 
 def data_home() -> Path:
@@ -107,8 +105,8 @@ def reference_load(
 
 
 def ingest(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="lookups: JSON Lines, or CSV with --mapping")],
-    mapping: Annotated[Path | None, typer.Option(help="YAML: our field name → CSV column, for a CSV file")] = None,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="lookups: JSON Lines, or any log with --mapping")],
+    mapping: Annotated[Path | None, typer.Option(help="YAML: how lines become lookups (docs/shipping.md)")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="from the beginning, not where it stopped")] = False,
 ) -> None:
     """Send a file of lookups to Kafka, from where an interrupted run stopped."""
@@ -143,57 +141,22 @@ def _open(path: Path) -> Iterator[bytes]:
 
 def _rows(lines: Iterable[bytes], mapping: Path | None) -> Iterator[bytes]:
     if mapping is None:
-        return (stripped for line in lines if (stripped := line.strip()))
-    return _from_csv(lines, _read_mapping(mapping))
-
-
-def _read_mapping(path: Path) -> dict[str, str]:
+        yield from (stripped for line in lines if (stripped := line.strip()))
+        return
     try:
-        found = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        yield from rows(lines, read_mapping(mapping))
+    except NoColumn as error:
+        raise fail(str(error)) from None
+
+
+def read_mapping(path: Path) -> Mapping_:
+    """The mapping in a file; exits with what is wrong with it, and where."""
+    try:
+        return parse(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
         raise fail(f"{path}: {error}") from None
-    if not isinstance(found, Mapping) or not all(isinstance(x, str) for pair in found.items() for x in pair):
-        raise fail(f"{path}: must be a list of `field: column`, such as `actor.id: USER_NAME`")
-    missing = {"id", "time", "system", "action", "actor.id"} - found.keys()
-    if missing:
-        raise fail(f"{path}: has no column for {', '.join(sorted(missing))}")
-    return dict(found)
-
-
-def _from_csv(lines: Iterable[bytes], mapping: Mapping[str, str]) -> Iterator[bytes]:
-    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
-    header = next(texts, "").removeprefix("\ufeff")
-    columns, delimiter = _columns(header, set(mapping.values()))
-    for row in csv.DictReader(texts, columns, delimiter=delimiter):
-        event: dict[str, Any] = {}
-        for field, column in mapping.items():
-            value: Any = row[column]
-            if value in (None, ""):
-                continue
-            if field == "results" and value.isdigit():
-                value = int(value)
-            if field == "query.fields":
-                value = [part.strip() for part in value.split(";")]
-            at = event
-            *parents, leaf = field.split(".")
-            for parent in parents:
-                at = at.setdefault(parent, {})
-            at[leaf] = value
-        try:
-            yield orjson.dumps(event)
-        except (orjson.JSONEncodeError, UnicodeEncodeError):
-            # The bytes were not UTF-8: send the row as it was, so that intake refuses it where it can be seen.
-            yield ",".join(str(value) for value in row.values()).encode("utf-8", "surrogateescape")
-
-
-def _columns(header: str, wanted: set[str]) -> tuple[list[str], str]:
-    """The columns that a CSV file's first line names, and the delimiter under which it names most of those wanted."""
-    read = [(next(csv.reader([header], delimiter=delimiter), []), delimiter) for delimiter in _DELIMITERS]
-    columns, delimiter = max(read, key=lambda each: len(wanted & set(each[0])))
-    missing = ", ".join(sorted(wanted - set(columns)))
-    if missing:
-        raise fail(f"the CSV file has no column {missing}; it has {', '.join(columns)}")
-    return columns, delimiter
+    except BadMapping as error:
+        raise fail(f"{path}:{error}") from None
 
 
 class Bookmark:

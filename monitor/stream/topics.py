@@ -12,10 +12,10 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
-from monitor import events
+from monitor import event_key
 from monitor.settings import Settings
 
-EVENTS: Final = events.TOPIC
+EVENTS: Final = event_key.TOPIC
 DLQ: Final = "lookup.events.v1.dlq"
 REFERENCE: Final = "lookup.reference.v1"
 KEYED: Final = "lookup.keyed.v1"
