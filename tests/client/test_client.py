@@ -192,9 +192,10 @@ def test_many_threads_report_and_each_gets_its_number(tmp_path: Path) -> None:
 
 def test_beyond_the_limit_the_caller_is_told(tmp_path: Path) -> None:
     with LookupClient(tmp_path, NOWHERE, limit_bytes=100_000, fsync_ms=50) as client:
+        while client.stats().bytes < 99_500:
+            client.report(lookup(1))
         with pytest.raises(SpoolFull, match="messages wait for Kafka"):
-            for number in range(10_000):
-                client.report(lookup(number))
+            client.report({**lookup(1), "more": "x" * 600})
         assert client.stats().waiting == client.stats().reported > 100
         client.close(0)
 
