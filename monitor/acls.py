@@ -28,6 +28,8 @@ from monitor.stream.topics import (
     INTAKE_STATE,
     JOURNAL,
     KEYED,
+    OUTCOMES,
+    OUTCOMES_DLQ,
     PRIORITIES,
     RANK_STATE,
     REFERENCE,
@@ -50,7 +52,8 @@ _CHECKS: Final[tuple[Operation, ...]] = ("Describe", "DescribeConfigs")
 @dataclass(frozen=True)
 class Role:
     """``what`` it does. ``of_all`` it may to every topic of the monitor, which tells nothing of what is in them.
-    ``group`` it may to the workers' consumer group, or with ``group_suffix`` to one of its own."""
+    ``group`` it may to the workers' consumer group, or with ``group_suffix`` to one of its own; with ``sees_workers`` it is told how far the
+    workers' has come besides."""
 
     what: str
     reads: tuple[str, ...] = ()
@@ -58,6 +61,7 @@ class Role:
     group: Operation | None = None
     of_all: tuple[Operation, ...] = ()
     group_suffix: str = ""
+    sees_workers: bool = False
 
 
 class Right(NamedTuple):
@@ -95,6 +99,9 @@ ROLES: Final[Mapping[str, Role]] = {
     "sinks": Role("`monitor sinks run`", (INCIDENTS, SINKS_STATE), (SINKS_DLQ, SINKS_STATE), of_all=_CHECKS),
     "relay": Role("`monitor audit relay`", (AUDIT,), (EVENTS,), "Read", _CHECKS, group_suffix="-relay"),
     "archive": Role("`monitor archive run`", (KEYED, HOLDS), of_all=_CHECKS),
+    "outcomes": Role(
+        "`monitor outcomes run`", (OUTCOMES,), (ALERTS, OUTCOMES_DLQ), "Read", _CHECKS, "-outcomes", sees_workers=True
+    ),
     "topics": Role("`monitor topics` and `monitor doctor`", group="Describe", of_all=("Create", *_CHECKS)),
     "source": Role("a register's query system, or `monitor ingest`", writes=(EVENTS,)),
     "registrar": Role("`monitor reference load`", writes=(REFERENCE,)),
@@ -123,13 +130,18 @@ ROLES: Final[Mapping[str, Role]] = {
             DISPOSITIONS,
             COMMANDS,
             PRIORITIES,
+            OUTCOMES,
             DETECT_STATE,
             AUDIT,
         ),
         (UNMASKINGS, HOLDS, REFERENCE, AUDIT),
         group="Describe",
     ),
-    "investigator": Role("`monitor hunt`, `timeline`, `trace`", (AUDIT,), (ALERTS, AUDIT)),
+    "investigator": Role(
+        "`monitor hunt`, `timeline`, `trace`, `outcomes add` and `list`, what was refused of these",
+        (AUDIT, OUTCOMES, OUTCOMES_DLQ),
+        (ALERTS, AUDIT, OUTCOMES),
+    ),
     "console": Role(
         "`monitor console`",
         (ALERTS, INCIDENTS, DISPOSITIONS, PRIORITIES, REVIEW, RULES, AUDIT, UNMASKINGS),
@@ -155,6 +167,8 @@ def rights_of(role: str, group: str) -> list[Right]:
     rights += [Right(operation, "topic", PREFIX, is_prefix=True) for operation in found.of_all]
     if found.group is not None:
         rights.append(Right(found.group, "group", group + found.group_suffix))
+    if found.sees_workers:
+        rights.append(Right("Describe", "group", group))
     return rights
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "hunt": "monitor.commands.history:hunt",
     "timeline": "monitor.commands.history:timeline",
     "trace": "monitor.commands.trace:trace",
+    "outcomes": "monitor.cli:outcomes_app",
     "privacy": "monitor.cli:privacy_app",
     "report": "monitor.cli:report_app",
     "model": "monitor.cli:model_app",
@@ -88,6 +89,14 @@ archive_app = lazy_group(
         "compact": "monitor.commands.archive:compact",
     },
     "The archive: every lookup that was ever made, once, in Parquet.",
+)
+outcomes_app = lazy_group(
+    {
+        "run": "monitor.commands.outcomes:run",
+        "add": "monitor.commands.outcomes:add",
+        "list": "monitor.commands.outcomes:list_outcomes",
+    },
+    "Outcomes: failed raids, press leaks and the like, each of which starts a leak trace by itself.",
 )
 privacy_app = lazy_group(
     {

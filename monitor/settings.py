@@ -165,6 +165,9 @@ class Settings(BaseSettings):
     archive: Path | None = Field(None, description="folder in which all lookups are kept, for hunts and traces")
     archive_every: float = Field(60.0, gt=0, description="seconds from one write to the archive to the next")
     archive_days: int = Field(1830, ge=1, description="days lookups are kept in the archive")
+    outcome_days: float = Field(
+        30.0, gt=0, description="days within which what went wrong is traced together, if it is of no one case"
+    )
     console_store: str | None = Field(
         None, description="URL of the console's store, SQLite or PostgreSQL; by default SQLite in the data folder"
     )

@@ -23,6 +23,7 @@ from monitor.settings import Settings
 from monitor.simulate import Settings as ForceSettings
 from monitor.simulate import simulate as simulate_force
 from monitor.simulate import write as write_force
+from monitor.trace import outcome
 
 SCHEMAS = {
     "event": event_schema.json_schema,
@@ -31,11 +32,12 @@ SCHEMAS = {
     "disposition": disposition.json_schema,
     "incident": incident.json_schema,
     "command": command.json_schema,
+    "outcome": outcome.json_schema,
 }
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="event, reference, alert, disposition, incident or command")],
+    name: Annotated[str, typer.Argument(help="event, reference, alert, disposition, incident, command or outcome")],
 ) -> None:
     """Print the JSON Schema of a topic's messages."""
     if name not in SCHEMAS:

@@ -32,6 +32,7 @@ OUTSIDE: Final = {
     "sinks": "sinks run",
     "relay": "audit relay",
     "archive": "archive run",
+    "outcomes": "outcomes run",
     "console": "console",
 }
 

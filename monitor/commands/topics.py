@@ -21,6 +21,8 @@ from monitor.stream.topics import (
     DLQ,
     EVENTS,
     INCIDENTS,
+    OUTCOMES,
+    OUTCOMES_DLQ,
     SINKS_DLQ,
 )
 
@@ -44,12 +46,15 @@ def topics(check: Annotated[bool, typer.Option("--check", help="create nothing, 
     out.print(f"{len(topic_list.topics_of(settings))} topics are as they should be")
 
 
-Of = Annotated[Literal["events", "dispositions", "commands", "sinks"], typer.Option(help="what was refused")]
+Of = Annotated[
+    Literal["events", "dispositions", "commands", "outcomes", "sinks"], typer.Option(help="what was refused")
+]
 #: The DLQ of each kind, and where its messages came from.
 _TOPICS = {
     "events": (DLQ, EVENTS),
     "dispositions": (DISPOSITIONS_DLQ, DISPOSITIONS),
     "commands": (COMMANDS_DLQ, COMMANDS),
+    "outcomes": (OUTCOMES_DLQ, OUTCOMES),
     "sinks": (SINKS_DLQ, INCIDENTS),
 }
 

@@ -29,7 +29,7 @@ KINDS: Final = (
     Kind("registers", ("lookup.sources.v1",), "retention_days", "nobody"),
     Kind(
         "refused",
-        ("lookup.events.v1.dlq", "lookup.dispositions.v1.dlq", "lookup.incidents.commands.v1.dlq", "lookup.sinks.dlq.v1"),
+        ("lookup.events.v1.dlq", "lookup.dispositions.v1.dlq", "lookup.incidents.commands.v1.dlq", "lookup.outcomes.v1.dlq", "lookup.sinks.dlq.v1"),
         "dlq_retention_days",
         "ids",
         erasure=_LATER,
@@ -37,6 +37,7 @@ KINDS: Final = (
     Kind("alerts", ("lookup.alerts.v1", "lookup.priorities.v1"), "alert_retention_days", "pseudonyms", erasure=_LATER),
     Kind("review", ("lookup.review.v1",), "alert_retention_days", "pseudonyms", erasure=_LATER),
     Kind("verdicts", ("lookup.dispositions.v1", "lookup.incidents.commands.v1"), "alert_retention_days", "nobody"),
+    Kind("outcomes", ("lookup.outcomes.v1",), "alert_retention_days", "ids", erasure=_LATER),
     Kind("journal", ("lookup.incidents.journal.v1",), "alert_retention_days", "pseudonyms", erasure=_LATER),
     Kind(
         "incidents",

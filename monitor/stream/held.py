@@ -27,6 +27,7 @@ from monitor.stream.topics import (
     INCIDENTS,
     JOURNAL,
     KEYED,
+    OUTCOMES,
     PRIORITIES,
     REFERENCE,
     REVIEW,
@@ -34,7 +35,7 @@ from monitor.stream.topics import (
 )
 
 #: What is searched by the person's names, in this order.
-BY_NAME: Final = (REFERENCE, EVENTS, KEYED, REVIEW, ALERTS, INCIDENTS, JOURNAL, UNMASKINGS, HOLDS)
+BY_NAME: Final = (REFERENCE, EVENTS, KEYED, REVIEW, ALERTS, INCIDENTS, JOURNAL, OUTCOMES, UNMASKINGS, HOLDS)
 #: What is searched by the ids of the alerts and incidents that were found.
 BY_ALERT: Final = (DISPOSITIONS, COMMANDS, PRIORITIES)
 _STATE: Final = "state.jsonl"

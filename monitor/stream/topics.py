@@ -38,6 +38,8 @@ COMMANDS: Final = "lookup.incidents.commands.v1"
 COMMANDS_DLQ: Final = "lookup.incidents.commands.v1.dlq"
 SINKS_DLQ: Final = "lookup.sinks.dlq.v1"
 SINKS_STATE: Final = "lookup.sinks.state.v1"
+OUTCOMES: Final = "lookup.outcomes.v1"
+OUTCOMES_DLQ: Final = "lookup.outcomes.v1.dlq"
 UNMASKINGS: Final = "lookup.unmaskings.v1"
 HOLDS: Final = "lookup.holds.v1"
 INCIDENTS_STATE: Final = "lookup.incidents.state.v1"
@@ -141,6 +143,9 @@ def topics_of(settings: Settings) -> list[Topic]:
         ),
         Topic(COMMANDS, 1, replicas, kept(settings.alert_retention_days)),
         Topic(COMMANDS_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
+        # What went wrong in the world, in one order; at the broker's time, as lookups received before it are what it is traced in.
+        Topic(OUTCOMES, 1, replicas, kept(settings.alert_retention_days) | {"message.timestamp.type": "LogAppendTime"}),
+        Topic(OUTCOMES_DLQ, 1, replicas, kept(settings.dlq_retention_days)),
         # Every step of every request, each under a key of its own: compaction takes what has a tombstone. Kafka's time counts.
         Topic(UNMASKINGS, 1, replicas, {**compacted, "message.timestamp.type": "LogAppendTime"}),
         Topic(HOLDS, 1, replicas, {**compacted, "message.timestamp.type": "LogAppendTime"}),

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 from math import log, log10
 from typing import Final
 
+from msgspec import structs
+
 from monitor.alerts import Alert, Entity, RuleInfo, alert_id
 from monitor.trace.likelihood import counts
 from monitor.trace.model import Leak, Look, Suspect
+from monitor.trace.outcome import Ask
 from monitor.when import rfc3339
 
 RULE_ID: Final = "3b9e1f0a-6c52-5b1d-8f47-9d2a7c4e5b10"
@@ -31,6 +34,25 @@ def to_raise(suspects: Sequence[Suspect]) -> list[Suspect]:
         return []
     least = suspects[0].evidence - log(MUCH_LESS)
     return [each for each in suspects if each.corrected <= DESK and each.evidence >= least]
+
+
+def of_outcome(found: Iterable[tuple[Ask, Sequence[Suspect], Sequence[Look]]]) -> list[Alert]:
+    """The alerts of an outcome: what it asked for, with the suspects and lookups of each answer.
+
+    An alert is raised only about somebody who had looked at a subject that the outcome adds: others are none the more suspect for it, and were told
+    of before if they were at all. Of two answers about one actor the one with more evidence counts. Having asked twice
+    is corrected for (Bonferroni). Ids are those of ``monitor trace`` over the same list.
+    """
+    answers = list(found)
+    best: dict[str, tuple[float, Alert]] = {}
+    for ask, suspects, looks in answers:
+        asked = [structs.replace(each, corrected=min(1.0, each.corrected * len(answers))) for each in suspects]
+        for suspect in to_raise(asked):
+            if ask.new.isdisjoint(suspect.hits):
+                continue
+            if suspect.actor not in best or suspect.evidence > best[suspect.actor][0]:
+                best[suspect.actor] = (suspect.evidence, alert_of(suspect, ask.leaks, looks))
+    return [best[actor][1] for actor in sorted(best)]
 
 
 def alert_of(suspect: Suspect, leaks: Sequence[Leak], looks: Iterable[Look]) -> Alert:

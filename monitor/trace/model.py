@@ -90,7 +90,7 @@ def read_leaks(lines: Iterable[str]) -> list[Leak]:
         if not name:
             raise BadLeaks(f"line {rows.line_num}: no subject")
         try:
-            at = _end_of((row[by] or "").strip())
+            at = end_of((row[by] or "").strip())
         except ValueError:
             raise BadLeaks(f"line {rows.line_num}: the date must be 2026-01-31 or 2026-01-31T13:00:00+01:00") from None
         found[name] = min(at, found.get(name, at))
@@ -101,7 +101,8 @@ def read_leaks(lines: Iterable[str]) -> list[Leak]:
     return [Leak(name, at) for name, at in found.items()]
 
 
-def _end_of(text: str) -> datetime:
+def end_of(text: str) -> datetime:
+    """A time (without an offset UTC), or the end of a date. Raises ``ValueError``."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
