@@ -22,6 +22,7 @@ from monitor.metrics import CanaryMetrics, FairnessMetrics, Metrics, RankMetrics
 from monitor.metrics_archive import ArchiveMetrics
 from monitor.metrics_console import ConsoleMetrics
 from monitor.metrics_incidents import IncidentMetrics
+from monitor.metrics_outcomes import OutcomeMetrics
 from monitor.metrics_relay import RelayMetrics
 from monitor.metrics_sinks import SinkMetrics
 from monitor.selfcheck import ReplayMetrics
@@ -187,6 +188,7 @@ def series() -> dict[str, set[str]]:
         RelayMetrics(),
         FairnessMetrics(),
         ArchiveMetrics(),
+        OutcomeMetrics(),
         ConsoleMetrics(),
     )
     for metrics in every:

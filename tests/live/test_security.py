@@ -52,6 +52,7 @@ PROCESSES = {
     "sinks": "sinks run",
     "relay": "audit relay",
     "archive": "archive run",
+    "outcomes": "outcomes run",
     "console": "console",
 }
 
@@ -156,7 +157,7 @@ def work(force: Force) -> None:
     force.monitor("author", "rules", "deploy", "rules")
     force.monitor("author", "rules", "versions")
     for role in PROCESSES:
-        if role != "archive":  # it looks for holds when it begins; later there are some
+        if role not in ("archive", "outcomes"):  # it looks for holds when it begins; later there are some
             force.start(role)
     force.monitor("source", "ingest", str(force.folder / "events.jsonl"))
     bad = force.folder / "bad.jsonl"
@@ -190,6 +191,7 @@ def work(force: Force) -> None:
     wait_for(lambda: read(admin, topics.SCORE_STATE) and read(admin, topics.CANARIES), 60, "models and canaries")
     privacy(force, orjson.loads(opened))
     force.start("archive")
+    force.start("outcomes")
     force.monitor("desk", "dlq", "list", "--of", "dispositions")
     force.monitor("desk", "dlq", "list", "--of", "commands")
     force.monitor("operator", "dlq", "list", "--of", "sinks")
@@ -233,6 +235,14 @@ def investigate(force: Force) -> None:
         force.settings("investigator"), "trace", "--subjects", str(leaks), "--within", "5000", "--incident"
     )
     assert (code, "alerts raised" in said) == (1, True), said
+    happened = [part for each in subjects for part in ("--subject", f"{each}@2030-01-01")]
+    force.monitor("investigator", "outcomes", "add", "--kind", "failed-raid", "--source", "i-1", *happened)
+    assert "1 outcomes" in force.monitor("investigator", "outcomes", "list")
+    before = len(read(force.kafka.as_user(), topics.ALERTS))
+    KafkaProducer(**force.kafka.as_user("investigator").options()).send(topics.OUTCOMES, b"no outcome").get(30)
+    wait_for(lambda: read(force.kafka.as_user(), topics.OUTCOMES_DLQ), 60, "what was no outcome, after the trace")
+    assert len(read(force.kafka.as_user(), topics.ALERTS)) >= before
+    force.monitor("investigator", "dlq", "list", "--of", "outcomes")
 
 
 def sends(commands: KafkaCommands, incident: str, alert: str) -> None:
@@ -339,6 +349,9 @@ def test_every_right_is_needed(force: Force, role: str) -> None:
         ("desk", topics.HOLDS),
         ("incidents", topics.HOLDS),
         ("worker", topics.UNMASKINGS),
+        ("worker", topics.OUTCOMES),
+        ("outcomes", topics.OUTCOMES),
+        ("outcomes", topics.EVENTS),
     ],
 )
 def test_a_role_does_not_write_what_is_not_its_own(force: Force, role: str, topic: str) -> None:
