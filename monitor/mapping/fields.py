@@ -121,7 +121,7 @@ def _timed(make: Callable[[Parts], str | None], found: dict[str, Any]) -> Callab
     if "zone" in found:
         try:
             zone = ZoneInfo(scalar(found["zone"]))
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             raise BadMapping(found["zone"].start_mark, "there is no such time zone") from None
     elif form is not None and "%z" not in form:
         raise BadMapping(
