@@ -243,7 +243,7 @@ def test_rules_and_dashboards_ask_for_series_and_labels_there_are() -> None:
         assert set(names) <= known.keys()
         used |= set(names)
         labels = {label for names in re.findall(r"by \(([^)]*)\)", expression) for label in names.split(", ")}
-        assert labels <= set().union({"le"}, *(known[name] for name in names))
+        assert labels <= set().union({"le", "job"}, *(known[name] for name in names))
     bases = {re.sub(r"_(bucket|sum|count|created)$", "", name) for name in known}
     shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used}
     assert {name.removesuffix("_total") for name in bases} == {name.removesuffix("_total") for name in shown}
