@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import promql_parser
 import pytest
@@ -291,9 +291,14 @@ def commands() -> Iterator[tuple[str, str]]:
         yield from ((where, command) for command in re.findall(r"`(monitor [^`]+)`", text))
 
 
+@cache
+def command_line() -> Any:
+    return typer.main.get_command(app)
+
+
 def check_command(line: str) -> None:
     """That a command is one, with these options and choices. Raises ``AssertionError``."""
-    command: Any = typer.main.get_command(app)
+    command = command_line()
     words = shlex.split(line)[1:]
     while words and hasattr(command, "get_command") and not words[0].startswith("-"):
         name = words.pop(0)
@@ -310,7 +315,9 @@ def check_command(line: str) -> None:
         assert word in options, f"{line}: there is no {word}"
         if words and not words[0].startswith("--") and not options[word].is_flag:
             value = words.pop(0)
-            assert value in getattr(options[word].type, "choices", [value]), f"{line}: {value} is no {word}"
+            annotation = options[word].type_descriptor.annotation
+            is_choice = get_origin(annotation) is Literal
+            assert not is_choice or value in get_args(annotation), f"{line}: {value} is no {word}"
     assert plain <= len(arguments), f"{line}: too many arguments"
 
 
