@@ -8,6 +8,7 @@ replay decide the same: a number is lost when nothing that came up to ``after_ms
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -86,6 +87,11 @@ class Numbering(msgspec.Struct, array_like=True):
         self.again = []
         return said
 
+    def lost_before(self, now: int, after_ms: int) -> int:
+        """How many numbers :meth:`due` would say are lost at the event time ``now``."""
+        self._give_up(now, after_ms)
+        return sum(lost[0] for when, lost in self.lost.items() if when < now)
+
     def is_open(self) -> bool:
         """Whether anything is waited for, or to be said."""
         return bool(self.holes or self.lost or self.again)
@@ -134,6 +140,8 @@ class Numberings:
 
     def __init__(self, after_ms: int = AFTER_MS, known: dict[str, Numbering] | None = None) -> None:
         self.known = known or {}
+        #: How many numbers were said to be lost, by counter; whoever tells of them clears it.
+        self.lost: Counter[str] = Counter()
         self._after_ms = after_ms
         self._open = {name for name, each in self.known.items() if each.is_open()}
 
@@ -154,6 +162,7 @@ class Numberings:
         made = []
         for name in sorted(self._open):
             numbering = self.known[name]
+            self.lost[name] += numbering.lost_before(now, self._after_ms)
             made += [_alert(name, *each) for each in numbering.due(now, self._after_ms)]
             if not numbering.is_open():
                 self._open.discard(name)

@@ -193,6 +193,9 @@ class WatchMetrics:
         self.gaps = Counter(
             name + "gaps", "Alerts about lookups that never came, or counters begun anew", of, registry=self.registry
         )
+        self.lost = Counter(
+            name + "lost", "Lookups that never came, by the numbers that are missing", of, registry=self.registry
+        )
         self.refused = Counter(
             name + "counters_refused", "Numbers of counters beyond those watched", registry=self.registry
         )

@@ -43,6 +43,7 @@ def test_a_gap_is_said_when_it_has_had_its_time_and_once() -> None:
     assert (alert.kind, alert.rule, alert.entity.id) == ("rule", GAP_RULE, "bvi")
     assert alert.actors == alert.subjects == alert.events == []
     assert made.due(T0 + 9 * AFTER_MS) == []
+    assert made.lost == {"bvi": 3}, "counted once, whenever it is asked"
     assert encode(alert) == encode(*stepped([(5, 0), (9, 1)]).due(T0 + 7 * AFTER_MS)), "whenever it is asked for"
 
 
@@ -61,6 +62,7 @@ def test_only_what_never_came_is_lost_whatever_the_order_and_however_often_it_co
         made.step("bvi", 100 + number, T0, T0, False)
     said = lost(made.due(T0 + 3 * AFTER_MS))
     assert len(said) == bool(missing)
+    assert made.lost.total() == len(missing)
     if missing:
         count = f"{len(missing)} lookup" + "s" * (len(missing) > 1)
         assert said[0].startswith(f"bvi: {count} never came")

@@ -114,12 +114,16 @@ class Watch(Patient):
             self._metrics.expected.labels(name).set(nan if expected is None else expected)
             self._metrics.silent.labels(name).set(register.is_silent)
             self._metrics.gaps.labels(name)
+            self._metrics.lost.labels(name)
         silent = {name for name, register in sources.registers.items() if register.is_silent}
         for name in sorted(silent - self._silent):
             log.error("a register has gone silent", register=name)
         for name in sorted(self._silent - silent):
             log.info("a register is heard again", register=name)
         self._silent = silent
+        for counter, count in sources.numberings.lost.items():
+            self._metrics.lost.labels(sources.label(counter.partition("/")[0])).inc(count)
+        sources.numberings.lost.clear()
         self._metrics.refused.inc(sources.refused)
         sources.refused = 0
 

@@ -162,7 +162,8 @@ def test_prometheus_finds_its_rules_and_alertmanager(compose: Any) -> None:
 def test_alertmanager_routes_to_a_receiver_there_is() -> None:
     config = yaml(DEPLOY / "alertmanager/alertmanager.yml")
     assert config["route"]["receiver"] in {receiver["name"] for receiver in config["receivers"]}
-    alerts = {rule["alert"] for group in yaml(DEPLOY / "prometheus/rules.yml")["groups"] for rule in group["rules"]}
+    rules = [rule for group in yaml(DEPLOY / "prometheus/rules.yml")["groups"] for rule in group["rules"]]
+    alerts = {rule["alert"] for rule in rules if "alert" in rule}
     named = " ".join(str(matcher) for rule in config["inhibit_rules"] for both in rule.values() for matcher in both)
     assert set(re.findall(r"[A-Z]\w+", named)) <= alerts
 
@@ -171,7 +172,7 @@ def series() -> dict[str, set[str]]:
     """Every series the processes of the monitor have: name to labels."""
     found = {}
     watch = WatchMetrics()
-    for gauge in (watch.silent, watch.seen, watch.expected, watch.gaps):
+    for gauge in (watch.silent, watch.seen, watch.expected, watch.gaps, watch.lost):
         gauge.labels("bvi")
     worker = Metrics([("r", "high")], partitions=1)
     worker.model_score.labels("officer", "0.5")
@@ -209,7 +210,7 @@ def test_the_sinks_that_are_deployed_can_be_made_and_reach_the_alertmanager_ther
     shown = tomllib.loads(re.sub(r"^# ?(?=\[\[|[a-z_]+ =)", "", text, flags=re.M))["sink"]
     assert len([SinkConfig.model_validate(each) for each in shown]) == 5, "what is shown as an example is one"
     config = yaml(DEPLOY / "alertmanager/alertmanager.yml")
-    (route,) = config["route"]["routes"]
+    (route,) = [each for each in config["route"]["routes"] if each["receiver"] == "desk"]
     assert route["receiver"] in {receiver["name"] for receiver in config["receivers"]}
     assert route["matchers"] == [f"alertname = {labels_of('i', 'page', 'high', 1)['alertname']}"]
 
@@ -231,11 +232,12 @@ def test_the_console_is_reached_from_this_machine_and_its_store_outlives_its_con
 def expressions() -> Iterator[str]:
     for group in yaml(DEPLOY / "prometheus/rules.yml")["groups"]:
         yield from (rule["expr"] for rule in group["rules"])
-    for panel in json.loads((DEPLOY / "grafana/dashboards/lookup-monitor.json").read_text())["panels"]:
-        yield from (target["expr"] for target in panel["targets"])
+    for file in sorted((DEPLOY / "grafana/dashboards").glob("*.json")):
+        for panel in json.loads(file.read_text())["panels"]:
+            yield from (target["expr"] for target in panel["targets"])
 
 
-def test_rules_and_dashboard_ask_for_series_and_labels_there_are() -> None:
+def test_rules_and_dashboards_ask_for_series_and_labels_there_are() -> None:
     known = series()
     used = set()
     for expression in expressions():
@@ -243,7 +245,7 @@ def test_rules_and_dashboard_ask_for_series_and_labels_there_are() -> None:
         assert set(names) <= known.keys()
         used |= set(names)
         labels = {label for names in re.findall(r"by \(([^)]*)\)", expression) for label in names.split(", ")}
-        assert labels <= set().union({"le"}, *(known[name] for name in names))
+        assert labels <= set().union({"le", "job"}, *(known[name] for name in names))
     bases = {re.sub(r"_(bucket|sum|count|created)$", "", name) for name in known}
     shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used}
     assert {name.removesuffix("_total") for name in bases} == {name.removesuffix("_total") for name in shown}
@@ -252,16 +254,18 @@ def test_rules_and_dashboard_ask_for_series_and_labels_there_are() -> None:
 def test_every_alert_about_the_monitor_says_what_to_do() -> None:
     for group in yaml(DEPLOY / "prometheus/rules.yml")["groups"]:
         for rule in group["rules"]:
-            assert rule["labels"]["severity"] in ("warning", "critical")
-            assert rule["annotations"].keys() == {"summary", "action"}
+            if "alert" in rule:
+                assert rule["labels"]["severity"] in ("warning", "critical")
+                assert rule["annotations"].keys() == {"summary", "action", "runbook_url"}
 
 
 def test_grafana_reads_the_prometheus_there_is(compose: Any) -> None:
     (source,) = yaml(DEPLOY / "grafana/provisioning/datasources/prometheus.yml")["datasources"]
     assert source["url"] == "http://prometheus:9090"
     assert "127.0.0.1:9090:9090" in compose["services"]["prometheus"]["ports"]
-    board = json.loads((DEPLOY / "grafana/dashboards/lookup-monitor.json").read_text())
-    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
+    for file in (DEPLOY / "grafana/dashboards").glob("*.json"):
+        (variable,) = json.loads(file.read_text())["templating"]["list"]
+        assert (variable["query"], variable["current"]["value"]) == (source["type"], source["uid"])
     home = environment(compose["services"]["grafana"])["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     (provider,) = yaml(DEPLOY / "grafana/provisioning/dashboards/lookup-monitor.yml")["providers"]
     assert Path(home).parent == Path(provider["options"]["path"])

@@ -114,6 +114,7 @@ def test_lookups_that_never_came_are_an_alert_live_as_in_a_backtest(service: Ser
     send_events(settings, raws)
     wait_until_equal(service, expected, 60)
     wait_for(lambda: value_of(port, 'lookup_monitor_source_gaps_total{register="bvi"}') == 2, 10, "the metric")
+    assert value_of(port, 'lookup_monitor_source_lost_total{register="bvi"}') == 4
     assert value_of(port, 'lookup_monitor_source_seen{register="bvi"}') == 198
     # The last minute may not be over.
     assert value_of(port, 'lookup_monitor_source_seen{register="rdw"}') in (40, 80)
