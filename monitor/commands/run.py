@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -106,9 +107,13 @@ def up(
         ports = [settings.metrics_port + number for number in range(len(commands))]
         wanted = [settings.model_copy(update={"metrics_port": port}) for port in ports]
         running = [spawn_worker(one, command=command) for one, command in zip(wanted, commands, strict=True)]
-        out.print(
-            f"Kafka {kafka.bootstrap}; metrics " + ", ".join(f"http://127.0.0.1:{port}/metrics" for port in ports)
-        )
+        others = _for_others(settings)
+        stack.callback(others.unlink, missing_ok=True)
+        for command, one in zip(commands, wanted, strict=True):
+            out.print(f"{command:14} http://127.0.0.1:{one.metrics_port}/metrics", soft_wrap=True)
+        out.print(f"Kafka          {kafka.bootstrap}", soft_wrap=True)
+        out.print(f"pages          http://{settings.console_host}:{settings.console_port}/", soft_wrap=True)
+        out.print(f"for commands in other terminals: . {shlex.quote(str(others))}", soft_wrap=True)
         while not stop.wait(1.0):
             for number, process in enumerate(running):
                 if process.poll() is not None:
@@ -125,6 +130,17 @@ def _defaults_here(settings: Settings) -> dict[str, Path]:
     if settings.users_file is None and settings.oidc_issuer is None:
         found["users_file"] = data_home() / "users.json"
     return found
+
+
+def _for_others(settings: Settings) -> Path:
+    """A file for a shell to read, by which commands reach what :func:`up` runs: where Kafka, the keys and the archive are."""
+    file = data_home() / "up.env"
+    names = ("bootstrap", "pseudonym_key_file", "identity_key_file", "archive", "users_file")
+    known = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    lines = [f"export {ENV_PREFIX}{name.upper()}={shlex.quote(str(value))}\n" for name, value in known.items()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(lines))
+    return file
 
 
 def stop_workers(running: list[subprocess.Popen[bytes]], timeout: float = 20) -> None:

@@ -283,12 +283,22 @@ def test_up_starts_a_worker_again_and_stops_everything(tmp_path: Path) -> None:
     )
     try:
         wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness")
+        # What other terminals need stands in a file for their shells.
+        told = subprocess.run(
+            ["bash", "-c", ". lookup-monitor/up.env && exec python -m monitor doctor"],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        assert told.returncode == 0, told.stdout
         (worker,) = children(up.pid, "worker")
         worker.kill()
         wait_for(lambda: [one for one in children(up.pid, "worker") if one.pid != worker.pid], 30, "another worker")
         wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness again")
         up.send_signal(signal.SIGTERM)
         assert up.wait(40) == 0
+        assert not (tmp_path / "lookup-monitor" / "up.env").exists()
         keys = sorted((tmp_path / "lookup-monitor" / "keys").iterdir())
         assert [path.name for path in keys] == ["identity.key", "pseudonym.key"]
         assert all(path.stat().st_mode & 0o077 == 0 for path in keys), "for this user alone"

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import overload
 
 import orjson
 import psutil
@@ -51,6 +52,10 @@ RSS_MOST = 512 * 1024 * 1024
 _HANGS_AFTER = 120.0
 #: Behind no more than this is no delay that anybody notices, in seconds.
 _IN_TIME = 5.0
+#: What follows the id in a lookup that the simulator made.
+_AFTER_ID = b'","time":'
+#: For so many seconds of a burst each lookup is of its own; longer ones send each so many times more.
+_DISTINCT_SECONDS = 8
 #: While the broker goes and comes back: lookups a second, and for how many seconds of it there are.
 _AWAY_RATE, _AWAY_TRAFFIC = 100, 40
 
@@ -151,6 +156,29 @@ def until(condition: Callable[[], bool], site: Site, what: str) -> float:
     return time.monotonic() - began
 
 
+class Copies(Sequence[bytes]):
+    """Each of some lookups so many times after each other, under other ids, as a screen does that asks again; made when they are asked for.
+
+    Millions of lookups of their own need millions of reference records, more than a machine of this size holds beside the workers.
+    """
+
+    def __init__(self, raws: list[bytes], copies: int) -> None:
+        self._raws, self._copies = raws, copies
+
+    def __len__(self) -> int:
+        return len(self._raws) * self._copies
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[bytes]: ...
+    def __getitem__(self, at: int | slice) -> bytes | list[bytes]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        index, copy = divmod(range(len(self))[at], self._copies)
+        return self._raws[index].replace(_AFTER_ID, b"~%d%s" % (copy, _AFTER_ID), 1)
+
+
 def world(count: int) -> tuple[list[bytes], list[bytes]]:
     """Reference records, and at least so many lookups, of a month."""
     actors = max(60, count // 500)
@@ -159,8 +187,14 @@ def world(count: int) -> tuple[list[bytes], list[bytes]]:
     return [orjson.dumps(record) for record in force.reference], raws
 
 
-def compare(site: Site, reference: list[bytes], raws: list[bytes], found: Strained) -> None:
-    """Whether the alerts are those that a backtest of what was sent gives."""
+def traffic(count: int, copies: int) -> tuple[list[bytes], Copies]:
+    """Reference records, and at least so many lookups, each ``copies`` times."""
+    reference, distinct = world(-(-count // copies))
+    return reference, Copies(distinct, copies)
+
+
+def compare(site: Site, reference: list[bytes], raws: Sequence[bytes], sent: int, found: Strained) -> None:
+    """Whether the alerts are those that a backtest of what was sent, the first of ``raws``, gives."""
     settings = site.settings
     run = Backtest(
         load_texts(read_dir(settings.rules)).rules,
@@ -171,7 +205,10 @@ def compare(site: Site, reference: list[bytes], raws: list[bytes], found: Strain
     )
     mask = mask_of(settings)
     assert mask is not None
-    expected = {alert.id: alerts.encode(alert) for alert in map(mask.alert, run.run(raws, int(time.time() * 1000)))}
+    expected = {
+        alert.id: alerts.encode(alert)
+        for alert in map(mask.alert, run.run(islice(raws, sent), int(time.time() * 1000)))
+    }
     live: dict[str, bytes] = {}
 
     def all_there() -> bool:
@@ -183,14 +220,14 @@ def compare(site: Site, reference: list[bytes], raws: list[bytes], found: Strain
         until(all_there, site, f"{len(expected)} alerts")
     except TimeoutError as error:
         found.differences.append(str(error))
-    found.lookups, found.alerts = len(raws), len(live)
+    found.lookups, found.alerts = sent, len(live)
     for name in sorted(expected.keys() | live.keys()):
         if expected.get(name) != live.get(name):
             how = "extra" if name not in expected else "missing" if name not in live else "differs"
             found.differences.append(f"alert {how}: {name}")
 
 
-async def _send(settings: Settings, raws: list[bytes], rate: float, look: Callable[[], object]) -> None:
+async def _send(settings: Settings, raws: Sequence[bytes], rate: float, look: Callable[[], object]) -> None:
     """Send at this rate, and look what comes of it twice a second."""
     writer = BatchWriter(settings.kafka)
     await writer.start()
@@ -213,7 +250,8 @@ def burst(folder: Path, times: float, seconds: float, probe: int, say: Say) -> S
     """
     found = Strained()
     # What is needed is known only when the rate is; no machine that this is made for does more.
-    reference, raws = world(probe * 2)
+    copies = max(1, round(seconds / _DISTINCT_SECONDS))
+    reference, raws = traffic(probe * 2, copies)
     with Site(folder, reference) as site:
         until(site.are_ready, site, "the workers to be ready")
         asyncio.run(_send(site.settings, raws[:probe], 1e9, lambda: None))
@@ -224,15 +262,15 @@ def burst(folder: Path, times: float, seconds: float, probe: int, say: Say) -> S
         found.rate = probe / (time.monotonic() - began)
         found.rss_before = site.rss()
         say(f"{_WORKERS} workers do {found.rate:,.0f} lookups a second, with {found.rss_before / 1e6:.0f} MB")
-    return _burst(folder / "burst", times, seconds, found, say)
+    return _burst(folder / "burst", times, seconds, copies, found, say)
 
 
-def _burst(folder: Path, times: float, seconds: float, found: Strained, say: Say) -> Strained:
+def _burst(folder: Path, times: float, seconds: float, copies: int, found: Strained, say: Say) -> Strained:
     heavy, calm = found.rate * times, found.rate / 10
     # As much traffic again as takes the workers to catch up, and ten seconds of it to see how they do then.
     count, after = int(heavy * seconds), int(calm * (seconds * times * 3 + 10))
-    say(f"making {count + after:,} lookups")
-    reference, raws = world(count + after)
+    say(f"making {count + after:,} lookups" + (f", each {copies} times" if copies > 1 else ""))
+    reference, raws = traffic(count + after, copies)
     count = min(count, len(raws) - 100)
     with Site(folder, reference) as site:
         until(site.are_ready, site, "the workers to be ready")
@@ -272,7 +310,7 @@ def _burst(folder: Path, times: float, seconds: float, found: Strained, say: Say
             found.differences.append(f"a worker had {found.rss_most / 1e6:.0f} MB, more than {RSS_MOST / 1e6:.0f}")
         if any(worker.poll() is not None for worker in site.workers):
             found.differences.append("a worker ended")
-        compare(site, reference, raws[:sent], found)
+        compare(site, reference, raws, sent, found)
     return found
 
 
@@ -310,7 +348,7 @@ def away(folder: Path, seconds: float, say: Say) -> Strained:
             found.differences.append(f"the producer gave up: {feeder.trouble}")
         if any(worker.poll() is not None for worker in site.workers):
             found.differences.append("a worker ended")
-        compare(site, reference, raws, found)
+        compare(site, reference, raws, len(raws), found)
     return found
 
 
