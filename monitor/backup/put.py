@@ -6,7 +6,8 @@ written), so that no process of the monitor starts on half of a restore. They be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from kafka.structs import OffsetAndMetadata
 from monitor.backup import Unusable
 from monitor.backup.format import Manifest, Part, Record, read_part
 from monitor.backup.plan import FILLER_KEY, gap_before, is_compacted, keeps_offsets, split
+from monitor.backup.take import patiently
 from monitor.evidence.kafka_log import Log
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter, Out
@@ -29,6 +31,8 @@ _MEANWHILE: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "message.
 #: So many records are written before Kafka is asked where it put them.
 _AT_ONCE: Final = 2_000
 _FILLERS_AT_ONCE: Final = 200_000
+#: Seconds that all brokers may take until they know what was set.
+_TAKES_WITHIN: Final = 30.0
 _AGAIN: Final = "delete the topics that begin with lookup., and begin again"
 Say = Callable[[str], None]
 
@@ -54,8 +58,7 @@ def prepare(settings: Settings, admin: KafkaAdminClient, manifest: Manifest) -> 
                 )
     finally:
         log.close()
-    for name in wanted:
-        _configure(admin, name, _MEANWHILE)
+    _configure(admin, dict.fromkeys(wanted, _MEANWHILE))
 
 
 async def fill(settings: Settings, folder: Path, manifest: Manifest, say: Say = lambda words: None) -> None:
@@ -114,8 +117,7 @@ def finish(settings: Settings, admin: KafkaAdminClient, manifest: Manifest) -> N
     for group, offsets in manifest.groups.items():
         _commit(admin, group, offsets)
     _check(settings, kept)
-    for name, topic in wanted.items():
-        _configure(admin, name, topic.config, tuple(_MEANWHILE))
+    _configure(admin, {name: topic.config for name, topic in wanted.items()}, _MEANWHILE)
 
 
 def _commit(admin: KafkaAdminClient, group: str, offsets: dict[str, dict[int, int]]) -> None:
@@ -124,7 +126,7 @@ def _commit(admin: KafkaAdminClient, group: str, offsets: dict[str, dict[int, in
         for topic, of_topic in offsets.items()
         for number, offset in of_topic.items()
     }
-    for part, error in admin.alter_group_offsets(group, committed).items():
+    for part, error in patiently(lambda: admin.alter_group_offsets(group, committed)).items():
         if getattr(error, "errno", 0):
             raise Unusable(
                 f"group {group}, {part.topic}/{part.partition}: {error.__name__}; stop what is in the group; {_AGAIN}"
@@ -144,11 +146,26 @@ def _check(settings: Settings, kept: list[Part]) -> None:
         log.close()
 
 
-def _configure(admin: KafkaAdminClient, name: str, config: dict[str, str], forget: tuple[str, ...] = ()) -> None:
-    resource: Any = ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(config))
-    admin.alter_configs([resource])
-    if rest := [each for each in forget if each not in config]:
-        admin.reset_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=dict.fromkeys(rest))])
+def _configure(admin: KafkaAdminClient, wanted: Mapping[str, Mapping[str, str]], forget: Iterable[str] = ()) -> None:
+    """Set what ``wanted`` says of each topic, and take back what of ``forget`` it does not; wait until the brokers say so too."""
+
+    def resource(name: str, config: Mapping[str, Any]) -> Any:
+        return ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(config))
+
+    admin.alter_configs([resource(name, config) for name, config in wanted.items()])
+    rests = {name: dict.fromkeys(set(forget) - config.keys()) for name, config in wanted.items()}
+    if rests := {name: rest for name, rest in rests.items() if rest}:
+        admin.reset_configs([resource(name, rest) for name, rest in rests.items()])
+    deadline = time.monotonic() + _TAKES_WITHIN
+    for name, config in wanted.items():
+        while wrong := _differing(admin, name, config, rests.get(name, {})):
+            if time.monotonic() > deadline:
+                raise Unusable(f"{name}: Kafka did not take {', '.join(wrong)}; {_AGAIN}")
+            time.sleep(0.05)
+
+
+def _differing(admin: KafkaAdminClient, name: str, config: Mapping[str, str], rest: Iterable[str]) -> list[str]:
     found = read_config(admin, name)
-    if wrong := [each for each, value in config.items() if found.get(each) != value]:
-        raise Unusable(f"{name}: Kafka did not take {', '.join(wrong)}")
+    # What is taken back of the others is Kafka's own default.
+    forgotten = ["retention.ms"] if "retention.ms" in rest and found.get("retention.ms") == "-1" else []
+    return [each for each, value in config.items() if found.get(each) != value] + forgotten

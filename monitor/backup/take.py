@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
+import stamina
 from kafka import KafkaAdminClient
-from kafka.errors import OffsetOutOfRangeError
+from kafka.errors import OffsetOutOfRangeError, RetriableError
 
 from monitor.backup import Unusable
 from monitor.backup.format import MANIFEST, Manifest, Part, Record, encode, write_part
@@ -24,6 +25,9 @@ from monitor.stream.topics import Topic, topics_of
 RELAY_SUFFIX: Final = "-relay"
 #: A record that was superseded after the end was looked at must not be compacted away before it is read; so much of the time is left.
 _SPARE_SECONDS: Final = 30.0
+#: Seconds until somebody must coordinate the groups.
+_COORDINATED_WITHIN: Final = 30.0
+T = TypeVar("T")
 
 
 class _Span(NamedTuple):
@@ -73,6 +77,14 @@ def take(
     return manifest
 
 
+def patiently(ask: Callable[[], T]) -> T:
+    """What a call gives once there is who coordinates the groups: a new Kafka, or one that lost a broker, has nobody for some seconds."""
+    for attempt in stamina.retry_context(on=RetriableError, attempts=None, timeout=_COORDINATED_WITHIN, wait_max=1.0):
+        with attempt:
+            return ask()
+    raise AssertionError  # the last attempt returns or raises
+
+
 def _finish(draft: Path, folder: Path, manifest: bytes) -> None:
     handle = os.open(draft / MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
@@ -85,7 +97,7 @@ def _finish(draft: Path, folder: Path, manifest: bytes) -> None:
 def _groups(admin: KafkaAdminClient, settings: Settings) -> dict[str, dict[str, dict[int, int]]]:
     names = [settings.group, settings.group + RELAY_SUFFIX]
     found: dict[str, dict[str, dict[int, int]]] = {}
-    for name, offsets in admin.list_group_offsets({each: None for each in names}).items():
+    for name, offsets in patiently(lambda: admin.list_group_offsets(dict.fromkeys(names))).items():
         for part, committed in offsets.items():
             if committed.offset >= 0:
                 found.setdefault(name, {}).setdefault(part.topic, {})[part.partition] = committed.offset
