@@ -68,7 +68,7 @@ def archived(folder: Path) -> int:
 
 
 def test_after_everything_is_lost_all_goes_on_as_if_nothing_had_been(service: Service, tmp_path: Path) -> None:
-    records, raws = world(actors=120, days=4, seed=6)
+    records, raws = world(actors=80, days=3, seed=6)
     with_joined_rule(service)
     # What is sent in two parts must not make a source look idle in between: by the clock, an idle source loses its place.
     lost, update = tmp_path / "lost", {"archive": tmp_path / "archive", "archive_every": 0.3, "idle_after": 60.0}
@@ -78,7 +78,7 @@ def test_after_everything_is_lost_all_goes_on_as_if_nothing_had_been(service: Se
     send_reference(service.settings, records)
     send_events(service.settings, raws[:half])
     started(service, "worker", "incidents run", "archive run")
-    wait_for(lambda: min(committed(service)) > 100 and archived(tmp_path / "archive") > 100, 60, "work that is done")
+    wait_for(lambda: min(committed(service)) > 50 and archived(tmp_path / "archive") > 50, 60, "work that is done")
     wait_for(lambda: incidents(service), 30, "incidents")
     first = next(iter(incidents(service).values()))
     done = service.monitor("incidents", "ack", decode(first).id, "--by", "desk-1")
@@ -92,14 +92,14 @@ def test_after_everything_is_lost_all_goes_on_as_if_nothing_had_been(service: Se
     outs = [event_out(raw, service.settings.partitions, 0) for raw in raws]
     sent = threading.Thread(target=lambda: list(send_chunks(service.settings, outs[half : half + half // 2], 40)))
     sent.start()
-    done = service.monitor("backup", str(tmp_path / "backup"))
-    assert done.returncode == 0, done.stderr
-    sent.join(60)
-    # The archive is copied as docs/operations.md says: what says which files count, then the files.
+    # First the archive, as docs/operations.md says: what it has must be in the backup too. In it first what says which files count.
     shutil.copytree(tmp_path / "archive/_delta_log", lost / "archive/_delta_log")
     shutil.copytree(
         tmp_path / "archive", lost / "archive", ignore=shutil.ignore_patterns("_delta_log"), dirs_exist_ok=True
     )
+    done = service.monitor("backup", str(tmp_path / "backup"))
+    assert done.returncode == 0, done.stderr
+    sent.join(60)
     killed(service)
     raised, known = alerts_of(service), incidents(service)
     manifest, digest = load(tmp_path / "backup")
