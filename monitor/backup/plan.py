@@ -53,10 +53,10 @@ def backwards(names: Iterable[str]) -> list[str]:
     def rank(name: str) -> tuple[int, int, str]:
         if name.endswith(STATE_SUFFIX):
             return 0, 0, name
+        if name.endswith(".dlq"):  # refused out of whatever comes after it
+            return 1, 0, name
         if name in _BACKWARDS:
-            return 1, _BACKWARDS.index(name), name
-        if name.endswith(".dlq"):
-            return 2, 0, name
+            return 2, _BACKWARDS.index(name), name
         return 3, _SOURCES.index(name) if name in _SOURCES else len(_SOURCES), name
 
     return sorted(names, key=rank)
