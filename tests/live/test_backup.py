@@ -14,7 +14,7 @@ import orjson
 import pytest
 from conftest import Service, wait_for
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from test_incidents import again, incidents
+from test_incidents import again, incidents, monitor
 from test_pipeline import alerts_of, backtest, wait_until_equal, with_joined_rule, world
 
 from monitor import local_kafka
@@ -28,7 +28,7 @@ from monitor.commands.run import stop_workers
 from monitor.history.ask import History
 from monitor.incidents.model import decode
 from monitor.settings import Settings
-from monitor.stream.topics import DETECT_STATE, EVENTS, INCIDENTS, REFERENCE, check
+from monitor.stream.topics import ALERTS, DETECT_STATE, EVENTS, INCIDENTS, REFERENCE, check
 
 
 @contextmanager
@@ -83,8 +83,7 @@ def test_after_everything_is_lost_all_goes_on_as_if_nothing_had_been(service: Se
     wait_for(lambda: min(committed(service)) > 30 and archived(tmp_path / "archive") > 30, 60, "work that is done")
     wait_for(lambda: incidents(service), 30, "incidents")
     first = next(iter(incidents(service).values()))
-    done = service.monitor("incidents", "ack", decode(first).id, "--by", "desk-1")
-    assert done.returncode == 0, done.stderr
+    assert monitor(service, "incidents", "ack", decode(first).id, "--by", "desk-1")[0] == 0
     wait_for(lambda: decode(incidents(service)[decode(first).id]).status == "acknowledged", 30, "the acknowledgement")
     # The front of a log goes as time goes on.
     fronts = [offset // 2 for offset in committed(service)]
@@ -99,8 +98,8 @@ def test_after_everything_is_lost_all_goes_on_as_if_nothing_had_been(service: Se
     shutil.copytree(
         tmp_path / "archive", lost / "archive", ignore=shutil.ignore_patterns("_delta_log"), dirs_exist_ok=True
     )
-    done = service.monitor("backup", str(tmp_path / "backup"))
-    assert done.returncode == 0, done.stderr
+    code, said = monitor(service, "backup", str(tmp_path / "backup"))
+    assert code == 0, said
     sent.join(60)
     killed(service)
     raised = alerts_of(service)
@@ -108,15 +107,15 @@ def test_after_everything_is_lost_all_goes_on_as_if_nothing_had_been(service: Se
     (part,) = [part for part in manifest.parts if part.topic == INCIDENTS]
     known = {record.key.decode() for record in read_part(tmp_path / "backup", part) if record.key is not None}
     assert decode(first).id in known
-    assert digest in done.stdout
+    assert digest in said
     assert [part.first for part in manifest.parts if part.topic == EVENTS] == fronts
     shutil.rmtree(tmp_path / "archive")
     shutil.move(lost / "archive", tmp_path / "archive")
 
     with local_kafka.start(tmp_path / "another") as kafka:
         service.settings = service.settings.model_copy(update={"bootstrap": kafka.bootstrap, "idle_after": 2.0})
-        done = service.monitor("restore", str(tmp_path / "backup"))
-        assert done.returncode == 0, done.stderr
+        code, text = monitor(service, "restore", str(tmp_path / "backup"))
+        assert code == 0, text
         with admin_of(service.settings) as admin:
             assert check(admin, service.settings) == []
         try:
@@ -131,7 +130,8 @@ def test_after_everything_is_lost_all_goes_on_as_if_nothing_had_been(service: Se
             assert len(raws) - half >= len(left) > 0
             list(send_chunks(service.settings, left))
             started(service, "worker", "incidents run", "archive run")
-            wait_until_equal(service, expected, 90)
+            wait_for(lambda: sum(service.ends(ALERTS)) >= len(expected), 90, "as many alerts")
+            wait_until_equal(service, expected, 30)
             assert raised.items() <= alerts_of(service).items(), "an alert that was raised is another now"
             wait_for(lambda: archived(tmp_path / "archive") == lookups, 30, "every lookup in the archive, once")
 
