@@ -180,6 +180,9 @@ def test_what_compaction_removed_is_filled_and_nothing_starts_on_half_a_restore(
     assert [(each.offset, each.timestamp) for each in found] == [(each.offset, each.time_ms) for each in facts]  # type: ignore[attr-defined]
     (kept,) = {(each.key, each.value, tuple(each.headers)) for each in service.read(DETECT_STATE)}  # type: ignore[attr-defined]
     assert kept == (b"k", b"\0" * 8 + b"v", (("h", b"1"),))
+    # Kafka stamps lookups itself; these have the time at which they were received all the same.
+    (one, other) = service.read(EVENTS, since=[0, 0, 500_000, 300])
+    assert {one.timestamp, other.timestamp} == {1_700_000_000_000}  # type: ignore[attr-defined]
     consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap)
     two, three = TopicPartition(EVENTS, 2), TopicPartition(EVENTS, 3)
     assert consumer.beginning_offsets([two, three]) == {two: 500_000, three: 300}
