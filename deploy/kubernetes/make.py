@@ -23,7 +23,6 @@ OVERLAYS = ("small", "production")
 #: The name of the Kafka cluster; Strimzi's operators know by the label what belongs to it.
 CLUSTER = "lookup"
 _BY = "# Made by deploy/kubernetes/make.py; what is changed here is lost.\n"
-#: Roles of programs and people outside this namespace have users too: their secrets are handed to them.
 API = "kafka.strimzi.io/v1"
 
 

@@ -26,8 +26,6 @@ ROLE_OF = {"replay": "auditor"}
 MOST_EXPOSED = 3.0
 #: Where each directive may stand more than once.
 LISTS = {"Environment", "LoadCredential", "SystemCallFilter"}
-#: Only in these two are the units' confinements not the same for all.
-OWN = {"MemoryMax", "CPUQuota", "StateDirectory", "StateDirectoryMode", "ExecStart", *LISTS}
 analyze = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(
     analyze is None and not os.environ.get("CI"), reason="systemd-analyze is not on this machine"
