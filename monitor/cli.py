@@ -24,6 +24,8 @@ COMMANDS = {
     "replay": "monitor.commands.evidence:replay",
     "export": "monitor.commands.evidence:export",
     "verify": "monitor.commands.evidence:verify",
+    "backup": "monitor.commands.backup:backup",
+    "restore": "monitor.commands.backup:restore",
     "topics": "monitor.commands.topics:topics",
     "schema": "monitor.commands.data:schema",
     "acls": "monitor.commands.acls:acls",

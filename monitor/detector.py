@@ -17,6 +17,8 @@ from monitor.rules.ruleset import Explained, first_due, is_any_due
 STATE_VERSION: Final = 4
 #: The versions of before that have the same form but for the features, which are upgraded.
 _LIKE_NOW: Final = (2, 3)
+#: What is taken for a version that is not yet known; a higher number is no version but something else.
+LATER_VERSIONS: Final = range(STATE_VERSION + 1, 32)
 #: A lookup up to this much older than its key's newest still counts in the windows it belongs to.
 ALLOWED_LATENESS_MS: Final = 24 * 3600 * 1000
 #: How many of a key's last lookups a duplicate is recognised among, and the size of each one's fingerprint.
@@ -35,6 +37,10 @@ _WITH_HEAD: Final = tuple(bytes((each,)) for each in (*_LIKE_NOW, STATE_VERSION)
 
 class BadState(Exception):
     """Saved state that this version cannot read."""
+
+
+class NewerState(BadState):
+    """Saved state of a later version of the program: to begin anew would throw away what that one can read."""
 
 
 class KeyState(msgspec.Struct, array_like=True, gc=False):
@@ -95,7 +101,7 @@ _decode_first: Final = msgspec.msgpack.Decoder(_First).decode
 
 
 def load_state(data: bytes | None) -> KeyState:
-    """The state of :func:`save_state`, or of an earlier version, or a new one for ``None``. Raises :class:`BadState`."""
+    """The state of :func:`save_state`, or of an earlier version, or a new one for ``None``. Raises :class:`BadState`, :class:`NewerState` among them."""
     if data is None:
         return KeyState()
     head = data[0] if data else 0
@@ -111,7 +117,8 @@ def load_state(data: bytes | None) -> KeyState:
             return KeyState(old.at, old.newest, old.fingerprints, {}, [], old.features)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadState(f"the saved state cannot be read: {error}") from None
-    raise BadState(f"the saved state has version {head}; this program reads up to version {STATE_VERSION}")
+    kind = NewerState if head in LATER_VERSIONS else BadState
+    raise kind(f"the saved state has version {head}; this program reads up to version {STATE_VERSION}")
 
 
 def save_state(state: KeyState) -> bytes:

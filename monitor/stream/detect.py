@@ -16,6 +16,7 @@ from monitor.detector import (
     BadState,
     Detector,
     KeyState,
+    NewerState,
     dues_of,
     load_state,
     peer_group_of,
@@ -285,6 +286,9 @@ class Detect:
     def _load(self, key: str, written: Written) -> KeyState:
         try:
             return load_state(self.table.get(key))
+        except NewerState:
+            # A worker of an earlier version must not write over it: it ends, and those of the later one go on (docs/operations.md).
+            raise
         except BadState:
             # One key starts anew rather than the whole partition stopping; the count makes it visible.
             written.bad_states += 1

@@ -10,7 +10,7 @@ import orjson
 
 from monitor import events
 from monitor.acts import Acts, BadActs
-from monitor.detector import BadState
+from monitor.detector import LATER_VERSIONS, BadState, NewerState
 from monitor.enrich import enrich
 from monitor.model.versions import day_of
 from monitor.order import IDLE
@@ -80,7 +80,8 @@ def load_state(saved: bytes | None) -> IntakeState:
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadState(f"the intake's state cannot be read: {error}") from None
     if state.version != STATE_VERSION:
-        raise BadState(f"the intake's state has version {state.version}; this program reads version {STATE_VERSION}")
+        kind = NewerState if STATE_VERSION < state.version < LATER_VERSIONS.stop else BadState
+        raise kind(f"the intake's state has version {state.version}; this program reads version {STATE_VERSION}")
     return state
 
 
@@ -118,6 +119,8 @@ class Intake:
         try:
             state = load_state(self.table.get(_STATE_KEY))
             return state, Acts.load(state.acts) if state.acts is not None else Acts()
+        except NewerState:
+            raise  # as whoever detects
         except (BadState, BadActs):
             # The partition starts anew rather than stopping; whoever detects knows by the offsets what it has counted.
             self.bad_states += 1

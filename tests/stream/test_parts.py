@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 
 from monitor.canary import message
-from monitor.detector import BadState, Detector
+from monitor.detector import STATE_VERSION as STATE_VERSION_OF_KEYS
+from monitor.detector import BadState, Detector, KeyState, NewerState, save_state
 from monitor.explanations import Explanations
 from monitor.explanations.builtin import BUILT_IN
 from monitor.metrics import Metrics
@@ -31,7 +32,7 @@ from monitor.stream import transport, worker
 from monitor.stream.app import App
 from monitor.stream.batches import Out, Span
 from monitor.stream.detect import Chunk, Detect, Written
-from monitor.stream.intake import Intake, load_state
+from monitor.stream.intake import STATE_VERSION, Intake, load_state
 from monitor.stream.parts import Parts
 from monitor.stream.progress import Progress
 from monitor.stream.score import Score
@@ -308,7 +309,11 @@ def test_states_of_earlier_versions_go_on() -> None:
 def test_a_state_of_the_intake_that_is_none_is_counted_and_the_partition_goes_on(raw: bytes) -> None:
     table = Table("state", 1)
     table.values["reached"] = raw
-    stage = Intake(1, 4, table, reference(), Pinned(RuleSet()))
+    try:
+        stage = Intake(1, 4, table, reference(), Pinned(RuleSet()))
+    except NewerState:
+        assert STATE_VERSION < msgspec.msgpack.decode(raw)[0] < 32
+        return
     out, _ = stage.process([record(orjson.dumps(GOOD), 2**40)])
     try:
         load_state(raw)
@@ -488,6 +493,19 @@ def test_a_state_that_cannot_be_read_is_counted_and_the_key_goes_on() -> None:
     written = Detect(0, 4, table, lambda _: Detector(RuleSet())).process([keyed("x", 0)], Chunk(None))
     assert written.bad_states == 1
     assert written.fates == {"counted": 1}
+
+
+def test_state_of_a_later_program_is_not_begun_anew_but_ends_the_worker() -> None:
+    later = Table(DETECT_STATE, 0)
+    saved = bytes([STATE_VERSION_OF_KEYS + 1]) + save_state(KeyState())[1:]
+    later.values["actor/o-1"] = saved
+    with pytest.raises(NewerState, match=f"version {STATE_VERSION_OF_KEYS + 1}; this program reads up to"):
+        Detect(0, 4, later, lambda _: Detector(RuleSet())).process([keyed("x", 0)], Chunk(None))
+    assert later.values["actor/o-1"] == saved
+    table = Table("state", 1)
+    table.values["reached"] = msgspec.msgpack.encode([STATE_VERSION + 1])
+    with pytest.raises(NewerState):
+        Intake(1, 4, table, reference(), Pinned(RuleSet()))
 
 
 def test_features_of_another_version_are_counted_and_stop_nothing() -> None:
