@@ -42,9 +42,7 @@ kustomize = next(
     ),
     None,
 )
-pytestmark = pytest.mark.skipif(
-    kustomize is None and not os.environ.get("CI"), reason="neither kubectl nor kustomize is on this machine"
-)
+pytestmark = pytest.mark.skipif(kustomize is None, reason="neither kubectl nor kustomize is on this machine")
 OVERLAYS = ("small", "production")
 Object = dict[str, Any]
 

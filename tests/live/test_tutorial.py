@@ -53,6 +53,7 @@ def started(command: str, folder: Path, more: dict[str, str], expected: tuple[st
         )
     deadline = time.monotonic() + 120
     while (missing := next(missing_of(log.read_text(), expected), None)) is not None:
-        assert running.poll() is None and time.monotonic() < deadline, f"{missing!r} is not in\n{log.read_text()}"
+        assert running.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, f"{missing!r} is not in\n{log.read_text()}"
         time.sleep(0.1)
     return running
