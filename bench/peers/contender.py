@@ -29,7 +29,7 @@ class Contender:
     """Something that can be measured: a Python module that does a :class:`~bench.peers.meter.Job`.
 
     ``name`` is short and unique; ``title`` says what it does. ``module`` takes ``--bootstrap --topic
-    --expect --workdir``, and ``options`` on top, and prints one JSON line of ``lookups, seconds, alerts``.
+    --expect --workdir``, and ``options`` on top, and prints one JSON line of ``lookups, seconds, alerts`` and, if it can, ``cpu``.
     ``counts`` tells whether it does the counting job, so that its alerts can be checked.
     """
 
@@ -64,7 +64,7 @@ def read_line(name: str, stdout: str) -> Result:
     lines = [line for line in stdout.splitlines() if line.startswith("{")]
     try:
         said: dict[str, Any] = json.loads(lines[-1])
-        result = Result(name, int(said["lookups"]), float(said["seconds"]), said["alerts"])
+        result = Result(name, int(said["lookups"]), float(said["seconds"]), said["alerts"], said.get("cpu"))
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise Broken(f'{name} printed no line {{"lookups", "seconds", "alerts"}}, but {stdout[-500:]!r}') from error
     if result.seconds <= 0:
