@@ -5,8 +5,6 @@ The floor of what Python has to do for the counting job; ``getmany`` with its de
 
 from __future__ import annotations
 
-import asyncio
-
 import uvloop
 from aiokafka import AIOKafkaConsumer
 

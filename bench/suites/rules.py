@@ -1,0 +1,48 @@
+"""What rules cost: 50, 500, 1,000 and 3,000 of them, and asking every one of them about every lookup (:mod:`bench.rules`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.peers.contender import Broken
+from bench.rules import LOOKUPS, SIZES, TARGET, lookups_of, measure, ratio
+from bench.suites.outcome import Cell, Goal, Outcome, Say
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many lookups, and the numbers of rules; the goal holds the last but one of :attr:`goal` against the first."""
+
+    lookups: int = LOOKUPS
+    sizes: tuple[int, ...] = SIZES
+    goal: tuple[int, int] = (1_000, 50)
+
+
+QUICK = Size(2_000, (50, 1_000))
+
+
+def run(size: Size, say: Say) -> Outcome:
+    """Measure each number of rules. Raises :class:`Broken` when index and floor find other matches."""
+    lookups = lookups_of(size.lookups)
+    say(f"{len(lookups):,} simulated lookups")
+    costs = list(measure(size.sizes, lookups))
+    if wrong := [cost.rules for cost in costs if not cost.right]:
+        raise Broken(f"with {wrong[0]:,} rules the index finds other matches than asking every rule")
+    many, few = size.goal
+    rows: list[list[Cell]] = [
+        [f"{cost.rules:,}", cost.matches / len(lookups), cost.firings]
+        + [seconds / len(lookups) * 1e6 for seconds in (cost.match_seconds, cost.whole_seconds, cost.floor_seconds)]
+        + [cost.floor_seconds / cost.match_seconds]
+        for cost in costs
+    ]
+    columns = (
+        "rules",
+        "matches a lookup",
+        "alerts",
+        "matching µs",
+        "matching + correlating µs",
+        "asking every rule µs",
+        "floor ÷ matching",
+    )
+    goal = Goal(f"CPU of a lookup, {many:,} rules ÷ {few}", ratio(costs, many, few), TARGET, "×")
+    return Outcome("rules", f"CPU time of {len(lookups):,} lookups", columns, rows, [goal])
