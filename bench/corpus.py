@@ -57,11 +57,14 @@ def main() -> int:
     parser.add_argument("--floor", type=int, default=500, help="lines of each lane that every rule is asked about")
     given = parser.parse_args()
     began = time.process_time()
-    loaded = load_texts(read_dir(given.rules))
+    loaded = load_texts(read_dir(given.rules), foreign=True)
     console.print(
-        f"{len(loaded.rules.detections):,} detections of {len(loaded.rules.by_id):,} rules in {time.process_time() - began:.1f} s of CPU; "
+        f"{len(loaded.rules.detections):,} detections loaded in {time.process_time() - began:.1f} s of CPU; "
         f"{len(loaded.problems)} refused"
     )
+    if not loaded.rules.detections:
+        console.print("broken: there is no rule to measure", style="bold red")
+        return 2
     table = Table("lane", title=f"Events a second of processor time, one core, median of {RUNS} runs")
     for heading in ("events", "matches an event", "events/s", "asking every rule, events/s", "same matches"):
         table.add_column(heading, justify="right")

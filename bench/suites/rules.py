@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.peers.contender import Broken
-from bench.rules import LOOKUPS, SIZES, TARGET, lookups_of, measure, ratio
+from bench.rules import LOOKUPS, SIZES, TARGET, Cost, lookups_of, measure, ratio
 from bench.suites.outcome import Cell, Goal, Outcome, Say
 
 
@@ -29,12 +29,7 @@ def run(size: Size, say: Say) -> Outcome:
     if wrong := [cost.rules for cost in costs if not cost.right]:
         raise Broken(f"with {wrong[0]:,} rules the index finds other matches than asking every rule")
     many, few = size.goal
-    rows: list[list[Cell]] = [
-        [f"{cost.rules:,}", cost.matches / len(lookups), cost.firings]
-        + [seconds / len(lookups) * 1e6 for seconds in (cost.match_seconds, cost.whole_seconds, cost.floor_seconds)]
-        + [cost.floor_seconds / cost.match_seconds]
-        for cost in costs
-    ]
+    rows = [_row(cost, len(lookups)) for cost in costs]
     columns = (
         "rules",
         "matches a lookup",
@@ -46,3 +41,8 @@ def run(size: Size, say: Say) -> Outcome:
     )
     goal = Goal(f"CPU of a lookup, {many:,} rules ÷ {few}", ratio(costs, many, few), TARGET, "×")
     return Outcome("rules", f"CPU time of {len(lookups):,} lookups", columns, rows, [goal])
+
+
+def _row(cost: Cost, lookups: int) -> list[Cell]:
+    micros = [seconds / lookups * 1e6 for seconds in (cost.match_seconds, cost.whole_seconds, cost.floor_seconds)]
+    return [f"{cost.rules:,}", cost.matches / lookups, cost.firings, *micros, cost.floor_seconds / cost.match_seconds]
