@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.console import filled, took_of
-from bench.suites.outcome import Goal, Outcome, Say
+from bench.suites.outcome import Cell, Goal, Outcome, Say
 
 #: What docs/console.md says of pages, as the median over a page's requests.
 TARGET_MS: Final = 300.0
@@ -32,7 +32,7 @@ def run(size: Size, say: Say) -> Outcome:
         filled(f"sqlite:///{Path(name) / 'console.db'}", size.alerts, say) as engine,
     ):
         found = took_of(engine, size.times)
-    rows = [[page, *map(float, took)] for page, took in found.items()]
+    rows: list[list[Cell]] = [[page, *map(float, took)] for page, took in found.items()]
     slowest = max(found, key=lambda page: found[page].p50)
     goals = [Goal(f"p50 of the slowest page ({slowest})", found[slowest].p50, TARGET_MS, "ms")]
     columns = ("page", "p50 ms", "p99 ms", "processor p50 ms", "kB")

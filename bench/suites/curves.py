@@ -1,0 +1,261 @@
+"""How the cost of a lookup grows: with actors, rules, the length of windows, partitions, and lookups in a chunk.
+
+In process and by processor time, so that other work on the machine matters little: the best of several runs. Each curve is
+fitted by a power law (:mod:`bench.fit`) and held against the most its exponent may be; the figures are for a lookup, so 0 means that
+twice as many lookups cost twice as much, and a curve of 1 would be one of square growth in all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from bench.fit import Fit, fit
+from bench.peers.contender import Broken
+from bench.plot import svg
+from bench.rules import lookups_of, measure
+from bench.suites.outcome import Cell, Goal, Outcome, Say
+from monitor import alerts, events
+from monitor.backtest import Backtest
+from monitor.detector import Detector, KeyState, save_state
+from monitor.enrich import enrich, explains_later
+from monitor.reference import Reference, decode
+from monitor.rules import RuleSet, load_texts, read_dir
+from monitor.settings import pack_dir
+from monitor.simulate import Settings as World
+from monitor.simulate import simulate
+from monitor.stream.detect import Chunk, Detect
+from monitor.stream.intake import Intake
+from monitor.stream.tables import Table
+from monitor.stream.topics import DETECT_STATE, INTAKE_STATE, KEYED, partition_of
+from monitor.stream.versions import Pinned
+
+_START: Final = datetime(2025, 3, 3, tzinfo=UTC)
+_NOW: Final = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp() * 1000)
+_QUANTILE: Final = 0.999
+_HOUR: Final = 3600
+_COUNT = """
+title: Many reads
+id: 6b1f0b52-5c0e-4c3e-9c56-0f0f4f6f7b01
+correlation: {{type: {kind}, rules: [read], group-by: [actor.id], timespan: {hours}h, condition: {{{field}gte: 1000000}}}}
+level: low
+---
+title: Read
+id: 6b1f0b52-5c0e-4c3e-9c56-0f0f4f6f7b02
+name: read
+logsource: {{category: lookup}}
+detection: {{s: {{action: [read, search, list]}}, condition: s}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The sizes of each curve. ``days`` and ``actors`` are of the simulated log that is not the curve's own."""
+
+    actors: tuple[int, ...] = (100, 200, 400, 800, 1_600, 3_200)
+    actor_days: int = 3
+    rules: tuple[int, ...] = (50, 100, 200, 500, 1_000, 2_000, 3_000)
+    hours: tuple[int, ...] = (1, 6, 24, 7 * 24, 28 * 24, 90 * 24, 365 * 24)
+    window_days: int = 400
+    window_actors: int = 20
+    partitions: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    chunks: tuple[int, ...] = (1, 4, 16, 64, 256, 1_024, 4_096)
+    lookups: int = 20_000
+    repeat: int = 3
+    plots: Path | None = None
+
+
+QUICK = Size((50, 100, 200), 2, (50, 100, 200), (1, 24, 24 * 7), 10, 20, (1, 4, 16), (1, 16, 256), 1_500, 1)
+
+
+class Curve(NamedTuple):
+    """A measured curve: costs by size, and the most that its exponent may be."""
+
+    name: str
+    x: str
+    y: str
+    sizes: Sequence[float]
+    costs: Sequence[float]
+    at_most: float
+
+    @property
+    def law(self) -> Fit:
+        """The power law through it."""
+        return fit(self.sizes, self.costs)
+
+
+def pack() -> RuleSet:
+    """The rules of the pack."""
+    return load_texts(read_dir(pack_dir())).rules
+
+
+def log_of(actors: int, days: int, most: int | None = None) -> tuple[list[bytes], Reference]:
+    """Simulated lookups as they come from Kafka, and what is known."""
+    force = simulate(World(_START, seed=1, days=days, actors=actors))
+    reference = Reference(decode(orjson.dumps(record)) for record in force.reference)
+    return [orjson.dumps(event) for event in islice(force.events(), most)], reference
+
+
+def best(run: Callable[[], object], repeat: int) -> float:
+    """The least processor time of several runs, in seconds."""
+    found = []
+    for _ in range(repeat):
+        began = time.process_time()
+        run()
+        found.append(time.process_time() - began)
+    return min(found)
+
+
+def _backtest(messages: Sequence[bytes], reference: Reference, rules: RuleSet, partitions: int) -> list[bytes]:
+    run = Backtest(rules, reference, partitions, lambda actor: partition_of(actor, partitions), _QUANTILE)
+    return [alerts.encode(alert) for alert in run.run(messages, _NOW)]
+
+
+def by_actors(size: Size, rules: RuleSet) -> Curve:
+    """Rules and model over the same days of ever larger forces."""
+    costs = []
+    for actors in size.actors:
+        messages, reference = log_of(actors, size.actor_days)
+        costs.append(best(lambda m=messages, r=reference: _backtest(m, r, rules, 4), size.repeat) / len(messages) * 1e6)  # type: ignore[misc]
+    return Curve("actors", "actors", "µs of CPU a lookup", size.actors, costs, 0.1)
+
+
+def by_rules(size: Size) -> Curve:
+    """Matching and correlating, with the pack's rules and more that are made of them. Raises :class:`Broken` as :mod:`bench.rules` does."""
+    lookups = lookups_of(size.lookups)
+    costs = list(measure(size.rules, lookups, floor=False))
+    micros = [cost.whole_seconds / len(lookups) * 1e6 for cost in costs]
+    return Curve("rules", "rules", "µs of CPU a lookup", size.rules, micros, 0.5)
+
+
+def by_window(size: Size) -> list[Curve]:
+    """One rule that counts, over ever longer windows: the time of a lookup, and the bytes of an actor's state."""
+    messages, reference = log_of(size.window_actors, size.window_days)
+    lookups = [enrich(events.decode(each, received_ms=_NOW), reference) for each in messages]
+    curves = []
+    for kind, name, field, grows in (
+        ("event_count", "events in a window", "", 0.25),
+        ("value_count", "subjects in a window", "field: subject.id, ", 1.0),
+    ):
+        micros, sizes = [], []
+        for hours in size.hours:
+            rules = load_texts({"one.yml": _COUNT.format(kind=kind, hours=hours, field=field)}).rules
+            states: defaultdict[str, KeyState] = defaultdict(KeyState)
+
+            def once(rules: RuleSet = rules, states: defaultdict[str, KeyState] = states) -> None:
+                states.clear()
+                for lookup in lookups:
+                    key = f"actor/{lookup['actor.id']}"
+                    rules.evaluate(key, lookup, states[key])
+
+            micros.append(best(once, size.repeat) / len(lookups) * 1e6)
+            sizes.append(sum(len(save_state(state)) for state in states.values()) / len(states))
+        curves.append(
+            Curve(f"window-{kind}", f"hours of the window, {name}", "µs of CPU a lookup", size.hours, micros, 0.5)
+        )
+        curves.append(
+            Curve(
+                f"window-{kind}-bytes",
+                f"hours of the window, {name}",
+                "bytes of state an actor",
+                size.hours,
+                sizes,
+                grows,
+            )
+        )
+    return curves
+
+
+def by_partitions(size: Size, rules: RuleSet) -> Curve:
+    """Rules and model over the same log in ever more partitions. Raises :class:`Broken` when alerts of rules about one actor differ."""
+    messages, reference = log_of(100, 30, size.lookups)
+    runs: dict[int, set[bytes]] = {}
+
+    def once(partitions: int) -> None:
+        runs[partitions] = {
+            each for each in _backtest(messages, reference, rules, partitions) if b'"kind":"rule"' in each
+        }
+
+    costs = [best(lambda p=count: once(p), size.repeat) / len(messages) * 1e6 for count in size.partitions]  # type: ignore[misc]
+    if len({frozenset(found) for found in runs.values()}) != 1:
+        raise Broken("the alerts of rules depend on the number of partitions")
+    return Curve("partitions", "partitions", "µs of CPU a lookup", size.partitions, costs, 0.25)
+
+
+def _record(out: Any, offset: int) -> SimpleNamespace:
+    return SimpleNamespace(
+        partition=0, offset=offset, key=out.key, value=out.value, timestamp=out.timestamp, headers=out.headers
+    )
+
+
+def _chunked(messages: Sequence[bytes], reference: Reference, rules: RuleSet, chunk: int) -> list[bytes]:
+    """The alerts of intake and detection of one partition, as a worker runs them but without Kafka, chunk by chunk."""
+    detector = Detector(rules, partial(explains_later, reference, explanations=rules.explanations))
+    intake = Intake(0, 1, Table(INTAKE_STATE, 0), reference, Pinned(rules))
+    detect = Detect(0, 1, Table(DETECT_STATE, 0), lambda _: detector, rules.version)
+    found: list[bytes] = []
+    written = 0
+    for first in range(0, len(messages), chunk):
+        records = [
+            SimpleNamespace(partition=0, offset=first + number, key=None, value=value, timestamp=_NOW, headers=())
+            for number, value in enumerate(messages[first : first + chunk])
+        ]
+        keyed = [out for out in intake.process(records)[0] if out.topic == KEYED]
+        made = detect.process([_record(out, written + number) for number, out in enumerate(keyed)], Chunk(None))
+        written += len(keyed)
+        found += [alerts.encode(alert) for alert, _ in made.alerts]
+    return found
+
+
+def by_chunk(size: Size, rules: RuleSet) -> Curve:
+    """Intake and detection with ever more lookups in a chunk. Raises :class:`Broken` when alerts depend on it."""
+    messages, reference = log_of(100, 30, size.lookups)
+    runs: dict[int, list[bytes]] = {}
+
+    def once(chunk: int) -> None:
+        runs[chunk] = sorted(_chunked(messages, reference, rules, chunk))
+
+    costs = [best(lambda c=chunk: once(c), size.repeat) / len(messages) * 1e6 for chunk in size.chunks]  # type: ignore[misc]
+    if any(found != runs[size.chunks[0]] for found in runs.values()):
+        raise Broken("the alerts depend on how many lookups are in a chunk")
+    return Curve("chunk", "lookups in a chunk", "µs of CPU a lookup", size.chunks, costs, 0.0)
+
+
+def run(size: Size, say: Say) -> Outcome:
+    """Measure every curve, and draw it if a folder is given. Raises :class:`Broken` when one changes what is found."""
+    rules = pack()
+    curves: list[Curve] = []
+    parts: tuple[tuple[str, Callable[[], list[Curve]]], ...] = (
+        ("actors", lambda: [by_actors(size, rules)]),
+        ("rules", lambda: [by_rules(size)]),
+        ("windows", lambda: by_window(size)),
+        ("partitions", lambda: [by_partitions(size, rules)]),
+        ("chunks", lambda: [by_chunk(size, rules)]),
+    )
+    for name, made in parts:
+        say(f"{name} …")
+        curves += made()
+    if size.plots is not None:
+        size.plots.mkdir(parents=True, exist_ok=True)
+        for each in curves:
+            words = f"{each.y}: exponent {each.law.exponent:.2f} ({each.law.low:.2f} to {each.law.high:.2f})"
+            (size.plots / f"{each.name}.svg").write_text(svg(words, each.x, each.y, each.sizes, each.costs, each.law))
+    rows: list[list[Cell]] = [
+        [each.name, each.y, f"{each.sizes[0]:,} to {each.sizes[-1]:,}", each.costs[0], each.costs[-1],
+         each.law.exponent, each.law.low, each.law.high]
+        for each in curves
+    ]  # fmt: skip
+    columns = ("curve", "cost", "sizes", "at the least", "at the most", "exponent", "low", "high")
+    goals = [Goal(f"{each.name}: exponent", each.law.exponent, each.at_most) for each in curves]
+    details = {each.name: {"sizes": list(each.sizes), "costs": list(each.costs)} for each in curves}
+    return Outcome("curves", "how costs grow; the exponent with its 95 % interval", columns, rows, goals, details)
