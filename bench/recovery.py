@@ -111,22 +111,27 @@ def measure(states: list[bytes], keys: int) -> list[Recovered]:
     """Fill the changelog of a real Kafka, and let a new process read it, with each store."""
     from monitor import local_kafka  # only here: a child does not need it
 
-    found = []
     with (
         tempfile.TemporaryDirectory(prefix="lookup-monitor-") as folder,
         local_kafka.start(Path(folder, "kafka")) as kafka,
     ):
-        settings = Settings(bootstrap=kafka.bootstrap, pseudonyms="off")
-        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-        topics.create(admin, settings)
-        admin.close()
-        size = asyncio.run(fill(settings, states, keys))
-        console.print(f"{keys:,} keys, {size / 1e6:,.0f} MB, in {settings.partitions} partitions of the changelog")
-        for store in ("memory", "rocksdb"):
-            command = [sys.executable, "-m", "bench.recovery", "--child", store, "--bootstrap", kafka.bootstrap]
-            done = subprocess.run([*command, "--folder", folder], capture_output=True, check=True)
-            said = orjson.loads(done.stdout)
-            found.append(Recovered(store, said["keys"], said["seconds"], said["peak_mb"]))
+        return measure_at(kafka.bootstrap, states, keys, folder)
+
+
+def measure_at(bootstrap: str, states: list[bytes], keys: int, folder: str) -> list[Recovered]:
+    """The same with a Kafka that runs, and has no topics of the monitor yet."""
+    found = []
+    settings = Settings(bootstrap=bootstrap, pseudonyms="off")
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    topics.create(admin, settings)
+    admin.close()
+    size = asyncio.run(fill(settings, states, keys))
+    console.print(f"{keys:,} keys, {size / 1e6:,.0f} MB, in {settings.partitions} partitions of the changelog")
+    for store in ("memory", "rocksdb"):
+        command = [sys.executable, "-m", "bench.recovery", "--child", store, "--bootstrap", bootstrap]
+        done = subprocess.run([*command, "--folder", folder], capture_output=True, check=True)
+        said = orjson.loads(done.stdout)
+        found.append(Recovered(store, said["keys"], said["seconds"], said["peak_mb"]))
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.console import filled, took_of
+from bench.peers.contender import Broken
 from bench.suites.outcome import Cell, Goal, Outcome, Say
 
 #: What docs/console.md says of pages, as the median over a page's requests.
@@ -26,12 +27,15 @@ QUICK = Size(3_000, 3)
 
 
 def run(size: Size, say: Say) -> Outcome:
-    """Measure every page. Raises :class:`SystemExit` when one is not answered."""
+    """Measure every page. Raises :class:`Broken` when one is not answered."""
     with (
         tempfile.TemporaryDirectory(prefix="lookup-monitor-") as name,
         filled(f"sqlite:///{Path(name) / 'console.db'}", size.alerts, say) as engine,
     ):
-        found = took_of(engine, size.times)
+        try:
+            found = took_of(engine, size.times)
+        except SystemExit as error:
+            raise Broken(f"a page was not answered: {error}") from None
     rows: list[list[Cell]] = [[page, *map(float, took)] for page, took in found.items()]
     slowest = max(found, key=lambda page: found[page].p50)
     goals = [Goal(f"p50 of the slowest page ({slowest})", found[slowest].p50, TARGET_MS, "ms")]

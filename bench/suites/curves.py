@@ -61,7 +61,7 @@ detection: {{s: {{action: [read, search, list]}}, condition: s}}
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The sizes of each curve. ``days`` and ``actors`` are of the simulated log that is not the curve's own."""
+    """The sizes of each curve; ``lookups``, ``of_actors`` and ``of_days`` are of the log of rules, partitions and chunks."""
 
     actors: tuple[int, ...] = (100, 200, 400, 800, 1_600)
     actor_days: int = 2
@@ -74,9 +74,13 @@ class Size:
     lookups: int = 10_000
     repeat: int = 3
     plots: Path | None = None
+    of_actors: int = 100
+    of_days: int = 30
 
 
-QUICK = Size((50, 100, 200), 2, (50, 100, 200), (1, 24, 24 * 7), 10, 20, (1, 4, 16), (1, 16, 256), 1_500, 1)
+QUICK = Size(
+    (50, 100, 200), 2, (50, 100, 200), (1, 24, 24 * 7), 10, 20, (1, 4, 16), (1, 16, 256), 1_500, 1, None, 40, 5
+)
 
 
 class Curve(NamedTuple):
@@ -133,7 +137,7 @@ def by_actors(size: Size, rules: RuleSet) -> Curve:
 
 def by_rules(size: Size) -> Curve:
     """Matching and correlating, with the pack's rules and more that are made of them. Raises :class:`Broken` as :mod:`bench.rules` does."""
-    lookups = lookups_of(size.lookups)
+    lookups = lookups_of(size.lookups, size.of_actors, size.of_days)
     costs = list(measure(size.rules, lookups, floor=False))
     micros = [cost.whole_seconds / len(lookups) * 1e6 for cost in costs]
     return Curve("rules", "rules", "µs of CPU a lookup", size.rules, micros, 0.5)
@@ -169,7 +173,7 @@ def by_window(size: Size) -> list[Curve]:
 
 def by_partitions(size: Size, rules: RuleSet) -> Curve:
     """Rules and model over the same log in ever more partitions. Raises :class:`Broken` when alerts of rules about one actor differ."""
-    messages, reference = log_of(100, 30, size.lookups)
+    messages, reference = log_of(size.of_actors, size.of_days, size.lookups)
     runs: dict[int, set[bytes]] = {}
 
     def once(partitions: int) -> None:
@@ -211,7 +215,7 @@ def _chunked(messages: Sequence[bytes], reference: Reference, rules: RuleSet, ch
 
 def by_chunk(size: Size, rules: RuleSet) -> Curve:
     """Intake and detection with ever more lookups in a chunk. Raises :class:`Broken` when alerts depend on it."""
-    messages, reference = log_of(100, 30, size.lookups)
+    messages, reference = log_of(size.of_actors, size.of_days, size.lookups)
     runs: dict[int, list[bytes]] = {}
 
     def once(chunk: int) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,6 +176,15 @@ def _send(bootstrap: str, size: Size, rate: float, every: int) -> Sent:
     return Sent(due_at, behind)
 
 
+def await_all(sent: Sent, arrived: Mapping[str, float], within: float) -> None:
+    """Wait until every alert has come. Raises :class:`Broken` when some have not within so many seconds: they are lost."""
+    deadline = time.monotonic() + within
+    while missing := sent.due.keys() - arrived.keys():
+        if time.monotonic() > deadline:
+            raise Broken(f"{len(missing)} of {len(sent.due)} alerts did not come")
+        time.sleep(0.1)
+
+
 def _load(size: Size) -> Load:
     return Load(size.heap, actors=max(50, size.heap // 100), seed=size.seed)
 
@@ -215,11 +224,7 @@ def run(size: Size, say: Say) -> Outcome:
         arrivals = Arrivals(kafka.bootstrap, settings.partitions)
         stack.callback(arrivals.close)
         sent = _send(kafka.bootstrap, size, rate, every)
-        deadline = time.monotonic() + _WITHIN
-        while sent.due.keys() - arrivals.at.keys():
-            if time.monotonic() > deadline:
-                raise Broken(f"{len(sent.due.keys() - arrivals.at.keys())} of {len(sent.due)} alerts did not come")
-            time.sleep(0.1)
+        await_all(sent, arrivals.at, _WITHIN)
     return _outcome(size, rate, turn.rate, sent, arrivals)
 
 

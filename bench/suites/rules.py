@@ -11,19 +11,21 @@ from bench.suites.outcome import Cell, Goal, Outcome, Say
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many lookups, and the numbers of rules; the goal holds the last but one of :attr:`goal` against the first."""
+    """How many lookups at most, of so many actors in so many days, and the numbers of rules; the goal holds two of these against each other."""
 
     lookups: int = LOOKUPS
+    actors: int = 200
+    days: int = 30
     sizes: tuple[int, ...] = SIZES
     goal: tuple[int, int] = (1_000, 50)
 
 
-QUICK = Size(2_000, (50, 1_000))
+QUICK = Size(2_000, 50, 10, (50, 1_000))
 
 
 def run(size: Size, say: Say) -> Outcome:
     """Measure each number of rules. Raises :class:`Broken` when index and floor find other matches."""
-    lookups = lookups_of(size.lookups)
+    lookups = lookups_of(size.lookups, size.actors, size.days)
     say(f"{len(lookups):,} simulated lookups")
     costs = list(measure(size.sizes, lookups))
     if wrong := [cost.rules for cost in costs if not cost.right]:

@@ -35,9 +35,9 @@ def growth(results: list[Result]) -> float | None:
     return measured[0] / measured[-1] if len(measured) > 1 else None
 
 
-def run(size: Size, say: Say, partitions: tuple[int, ...] = PARTITIONS) -> Outcome:
+def run(size: Size, say: Say, partitions: tuple[int, ...] = PARTITIONS, peers: tuple[Entry, ...] = (_IDLE,)) -> Outcome:
     """Measure in turns. Raises :class:`bench.peers.contender.Broken`."""
-    entries = [*map(_ours, partitions), _IDLE]
+    entries = [*map(_ours, partitions), *peers]
     results, details = take_turns(entries, size, say)
     made = outcome_of(
         "whole",
