@@ -64,11 +64,11 @@ class Size:
     """The sizes of each curve; ``lookups``, ``of_actors`` and ``of_days`` are of the log of rules, partitions and chunks."""
 
     actors: tuple[int, ...] = (100, 200, 400, 800, 1_600)
-    actor_days: int = 2
+    actor_days: int = 1
     rules: tuple[int, ...] = (50, 100, 200, 500, 1_000, 2_000, 3_000)
-    hours: tuple[int, ...] = (1, 6, 24, 7 * 24, 28 * 24, 90 * 24, 365 * 24)
-    window_days: int = 400
-    window_actors: int = 10
+    hours: tuple[int, ...] = (1, 6, 24, 3 * 24, 7 * 24, 28 * 24, 90 * 24)
+    window_days: int = 100
+    window_actors: int = 20
     partitions: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     chunks: tuple[int, ...] = (1, 4, 16, 64, 256, 1_024, 4_096)
     lookups: int = 10_000
