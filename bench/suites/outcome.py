@@ -34,7 +34,7 @@ class Goal:
     @property
     def met(self) -> bool:
         """Whether what was promised is so."""
-        if self.value is None or self.value != self.value:
+        if self.value is None:
             return False
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 

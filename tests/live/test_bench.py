@@ -20,7 +20,7 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_peers_count_as_we_do_and_a_wrong_count_is_broken(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = count.Size(6_000, 1, bootstrap=bootstrap)
+    size = count.Size(8_000, 1, bootstrap=bootstrap)
     peers = {one.name: one for one in count.CONTENDERS}
     found = count.run(size, print, tuple(peers[name] for name in ("aiokafka-loop", "streams-count", "ours-count")))
     assert len(found.rows) == 3
@@ -32,7 +32,7 @@ def test_peers_count_as_we_do_and_a_wrong_count_is_broken(bootstrap: str, monkey
 
 
 def test_the_whole_pipeline(bootstrap: str) -> None:
-    found = whole.run(whole.Size(6_000, 1, bootstrap=bootstrap), print, (2,), ())
+    found = whole.run(whole.Size(8_000, 1, bootstrap=bootstrap), print, (2,), ())
     assert [row[0] for row in found.rows] == ["ours-whole-2"]
 
 
