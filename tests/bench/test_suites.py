@@ -192,7 +192,7 @@ def test_curves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("few_rules")
 def test_a_backtest_that_counts_less_in_more_partitions_breaks_the_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     size = replace(curves.QUICK, lookups=20, of_actors=20, of_days=1)
-    assert len(curves.by_partitions(size, curves.pack()).costs) == 3
+    assert len(curves.by_partitions(size, curves.pack()).costs) == 4
     counted = curves._backtest
     monkeypatch.setattr(curves, "_backtest", lambda *what: counted(*what) - (what[-1] > 1))
     with pytest.raises(Broken, match="in no partition"):
