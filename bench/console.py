@@ -13,7 +13,8 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -287,6 +288,30 @@ async def measure(app: ASGIApp, paths: Sequence[str], times: int) -> Took:
     return Took(statistics.median(walls), cuts[98], statistics.median(busies), size / 1000)
 
 
+@contextmanager
+def filled(url: str, alerts: int, say: Callable[[str], None], fresh: bool = True) -> Iterator[Engine]:
+    """A store with so many alerts, or with ``fresh`` off the one that is there; what it holds is told to ``say``."""
+    engine = open_store(url, fresh=fresh)
+    if fresh:
+        count, wall, busy = fill(engine, alerts, 1)
+        say(f"filled: {count:,} messages, {count / wall:,.0f} a second ({1e6 * busy / count:.0f} µs of processor each)")
+    with engine.connect() as connection:
+        sizes = {
+            name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
+            for name in ("alerts", "incidents", "alert_names", "facets", "dispositions", "reviews")
+        }
+    say(", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    yield engine
+    engine.dispose()
+
+
+def took_of(engine: Engine, times: int) -> dict[str, Took]:
+    """What each page took, asked for so many times. Raises ``SystemExit`` when one is not answered."""
+    desk = _Desk()
+    app = _Guarded(console(engine, desk, desk, desk, now=lambda: NOW))
+    return {name: asyncio.run(measure(app, paths, times)) for name, paths in pages(engine).items()}
+
+
 def main() -> None:
     """Make a store, or take the one that was kept, and measure every page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -298,26 +323,11 @@ def main() -> None:
     out = Console(highlight=False, width=140)
     with tempfile.TemporaryDirectory() as folder:
         url = given.store or f"sqlite:///{Path(folder) / 'console.db'}"
-        engine = open_store(url, fresh=not given.keep)
-        if not given.keep:
-            count, wall, busy = fill(engine, given.alerts, 1)
-            out.print(
-                f"filled: {count:,} messages, {count / wall:,.0f} a second ({1e6 * busy / count:.0f} µs of processor each)"
-            )
-        with engine.connect() as connection:
-            sizes = {
-                name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
-                for name in ("alerts", "incidents", "alert_names", "facets", "dispositions", "reviews")
-            }
-        out.print(", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-        desk = _Desk()
-        app = _Guarded(console(engine, desk, desk, desk, now=lambda: NOW))
-        table = Table("page", "p50 ms", "p99 ms", "processor p50 ms", "kB", title=f"{given.times} requests of each")
-        for name, paths in pages(engine).items():
-            took = asyncio.run(measure(app, paths, given.times))
-            table.add_row(name, *(f"{each:.1f}" for each in took))
-        out.print(table)
-        engine.dispose()
+        with filled(url, given.alerts, out.print, fresh=not given.keep) as engine:
+            table = Table("page", "p50 ms", "p99 ms", "processor p50 ms", "kB", title=f"{given.times} requests of each")
+            for name, took in took_of(engine, given.times).items():
+                table.add_row(name, *(f"{each:.1f}" for each in took))
+            out.print(table)
 
 
 if __name__ == "__main__":

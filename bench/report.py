@@ -33,37 +33,51 @@ PACKAGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one contender said of one run. ``alerts`` is None for a contender that does not count."""
+    """What one contender said of one run. ``alerts`` is None for a contender that does not count.
+
+    ``cpu`` are the seconds of processor time in all its threads, None when it does not say.
+    """
 
     contender: str
     lookups: int
     seconds: float
     alerts: int | None = None
+    cpu: float | None = None
 
     @property
     def rate(self) -> float:
         """Lookups a second."""
         return self.lookups / self.seconds
 
+    @property
+    def per_core(self) -> float | None:
+        """Lookups for a second of processor time: what other work on the machine takes nothing from."""
+        return self.lookups / self.cpu if self.cpu else None
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A promise: ``ours`` handles at least ``at_least`` times as many lookups a second as ``peer``."""
+    """A promise: ``ours`` handles at least ``at_least`` times as many lookups a second as ``peer``.
+
+    With ``per_core`` it is lookups for a second of processor time.
+    """
 
     ours: str
     peer: str
     at_least: float
+    per_core: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All runs of one contender, in lookups a second."""
+    """All runs of one contender, in lookups a second; ``per_core`` is the median for a second of processor time, if it was told."""
 
     contender: str
     runs: int
     median: float
     least: float
     most: float
+    per_core: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +95,30 @@ class Verdict:
 
 def summarise(results: Iterable[Result]) -> list[Summary]:
     """One summary a contender, in the order in which they first appear."""
-    rates: dict[str, list[float]] = {}
+    runs: dict[str, list[Result]] = {}
     for result in results:
-        rates.setdefault(result.contender, []).append(result.rate)
-    return [Summary(name, len(its), median(its), min(its), max(its)) for name, its in rates.items()]
+        runs.setdefault(result.contender, []).append(result)
+    return [_summary(name, its) for name, its in runs.items()]
+
+
+def _summary(name: str, runs: Sequence[Result]) -> Summary:
+    rates = [run.rate for run in runs]
+    told = [run.per_core for run in runs if run.per_core is not None]
+    return Summary(name, len(rates), median(rates), min(rates), max(rates), median(told) if told else None)
 
 
 def judge(summaries: Iterable[Summary], targets: Iterable[Target]) -> list[Verdict]:
     """One verdict a target, from the ratio of the two medians."""
-    medians = {summary.contender: summary.median for summary in summaries}
+    found = {summary.contender: summary for summary in summaries}
+
+    def value(name: str, per_core: bool) -> float | None:
+        summary = found.get(name)
+        if summary is None:
+            return None
+        return summary.per_core if per_core else summary.median
 
     def ratio(target: Target) -> float | None:
-        ours, peer = medians.get(target.ours), medians.get(target.peer)
+        ours, peer = value(target.ours, target.per_core), value(target.peer, target.per_core)
         return ours / peer if ours is not None and peer else None
 
     return [Verdict(target, ratio(target)) for target in targets]
@@ -108,10 +134,11 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
 def rates_table(summaries: Iterable[Summary], titles: Mapping[str, str]) -> Table:
     """The contenders and their lookups a second; ``titles`` says in words what each one does."""
     table = Table("contender", "what it does", title="Lookups a second")
-    for heading in ("median", "min", "max", "runs"):
+    for heading in ("median", "min", "max", "runs", "per CPU second"):
         table.add_column(heading, justify="right")
     for one in summaries:
-        numbers = (f"{one.median:,.0f}", f"{one.least:,.0f}", f"{one.most:,.0f}", str(one.runs))
+        per_core = "–" if one.per_core is None else f"{one.per_core:,.0f}"
+        numbers = (f"{one.median:,.0f}", f"{one.least:,.0f}", f"{one.most:,.0f}", str(one.runs), per_core)
         table.add_row(one.contender, titles.get(one.contender, ""), *numbers)
     return table
 

@@ -55,9 +55,9 @@ class Cost:
     right: bool
 
 
-def lookups_of(count: int) -> list[Lookup]:
-    """Simulated lookups, decoded and enriched as in the service."""
-    force = simulate(Settings(datetime(2026, 10, 1, tzinfo=UTC), seed=1, days=30, actors=200))
+def lookups_of(count: int, actors: int = 200, days: int = 30) -> list[Lookup]:
+    """Simulated lookups, ``count`` at most, decoded and enriched as in the service."""
+    force = simulate(Settings(datetime(2026, 10, 1, tzinfo=UTC), seed=1, days=days, actors=actors))
     reference = Reference(decode(orjson.dumps(record)) for record in force.reference)
     raw = (orjson.dumps(event) for event in force.events())
     return [enrich(events.decode(one, received_ms=_NOW), reference) for one in islice(raw, count)]

@@ -89,12 +89,14 @@ def _site(folder: Path, messages: list[bytes]) -> Iterator[tuple[Settings, int]]
         yield settings, kafka.pid
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
     used = psutil.Process(pid).cpu_times()
     return float(used.user + used.system)
 
 
-def _counted(port: int) -> int:
+def counted_by(port: int) -> int:
+    """How many lookups the worker at this metrics port has counted; 0 when it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             return int(sum(map(float, _COUNTED.findall(answer.read().decode()))))
@@ -116,10 +118,10 @@ def _turn(workers: int, messages: list[bytes]) -> Turn:
         def reached(share: float) -> Look:
             deadline = time.monotonic() + _WITHIN
             while time.monotonic() < deadline:
-                counts = [_counted(port) for port in ports]
+                counts = [counted_by(port) for port in ports]
                 if sum(counts) >= share * len(messages) and min(counts) > 0:
-                    used = sum(_cpu(each.pid) for each in running)
-                    return Look(sum(counts), time.monotonic(), used, _cpu(broker))
+                    used = sum(cpu_of(each.pid) for each in running)
+                    return Look(sum(counts), time.monotonic(), used, cpu_of(broker))
                 time.sleep(_LOOK_EVERY)
             raise TimeoutError(f"{workers} workers did not come to {share:.0%} of the lookups in {_WITHIN:.0f} s")
 

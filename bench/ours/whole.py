@@ -27,23 +27,14 @@ def own_topics(job: Job) -> None:
 
     The stages take the names when they are imported, so this comes before.
     """
-    names = (
-        "DLQ",
-        "REFERENCE",
-        "KEYED",
-        "FEATURES",
-        "ALERTS",
-        "RULES",
-        "CANARIES",
-        "SOURCES",
-        "INTAKE_STATE",
-        "DETECT_STATE",
-        "SCORE_STATE",
-        "SOURCES_STATE",
-    )
-    for name in names:
-        setattr(topics, name, f"{job.run}.{getattr(topics, name)}")
-    topics.EVENTS = job.topic  # type: ignore[misc]
+    changed = {}
+    for name, topic in list(vars(topics).items()):
+        if isinstance(topic, str) and topic.startswith("lookup."):
+            changed[topic] = job.topic if topic == "lookup.events.v1" else f"{job.run}.{topic}"
+            setattr(topics, name, changed[topic])
+    states = {changed[source]: changed[state] for source, state in topics.STATE_OF.items()}
+    topics.STATE_OF.clear()
+    topics.STATE_OF.update(states)
 
 
 def lookups_of(job: Job) -> Iterator[dict[str, Any]]:

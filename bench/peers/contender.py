@@ -29,7 +29,7 @@ class Contender:
     """Something that can be measured: a Python module that does a :class:`~bench.peers.meter.Job`.
 
     ``name`` is short and unique; ``title`` says what it does. ``module`` takes ``--bootstrap --topic
-    --expect --workdir``, and ``options`` on top, and prints one JSON line of ``lookups, seconds, alerts``.
+    --expect --workdir``, and ``options`` on top, and prints one JSON line of ``lookups, seconds, alerts`` and, if it can, ``cpu``.
     ``counts`` tells whether it does the counting job, so that its alerts can be checked.
     """
 
@@ -45,15 +45,17 @@ class Contender:
         return [sys.executable, "-m", self.module, *job, *self.options]
 
 
-def measure(contender: Contender, bootstrap: str, topic: str, expect: int, alerts: int, workdir: Path) -> Result:
-    """Run ``contender`` once over the ``expect`` lookups of ``topic``; ``workdir`` is made.
+def measure(
+    contender: Contender, bootstrap: str, topic: str, expect: int, alerts: int, workdir: Path, root: Path = ROOT
+) -> Result:
+    """Run ``contender`` once over the ``expect`` lookups of ``topic``; ``workdir`` is made. ``root`` is the checkout that it is of.
 
     Raises :class:`Broken` when it fails, when it has not handled every lookup, or when it is a counting
     contender and raised another number of alerts than ``alerts``.
     """
     workdir.mkdir(parents=True)
     timeout = deadline_seconds(expect) + MERCY_SECONDS
-    said = _run(contender.name, contender.argv(bootstrap, topic, expect, workdir), timeout)
+    said = _run(contender.name, contender.argv(bootstrap, topic, expect, workdir), timeout, root)
     result = read_line(contender.name, said)
     check(result, expect, alerts if contender.counts else None)
     return result
@@ -64,7 +66,7 @@ def read_line(name: str, stdout: str) -> Result:
     lines = [line for line in stdout.splitlines() if line.startswith("{")]
     try:
         said: dict[str, Any] = json.loads(lines[-1])
-        result = Result(name, int(said["lookups"]), float(said["seconds"]), said["alerts"])
+        result = Result(name, int(said["lookups"]), float(said["seconds"]), said["alerts"], said.get("cpu"))
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise Broken(f'{name} printed no line {{"lookups", "seconds", "alerts"}}, but {stdout[-500:]!r}') from error
     if result.seconds <= 0:
@@ -80,9 +82,9 @@ def check(result: Result, expect: int, alerts: int | None) -> None:
         raise Broken(f"{result.contender} raised {result.alerts} alerts where a right count gives {alerts}")
 
 
-def _run(name: str, argv: list[str], timeout: float) -> str:
+def _run(name: str, argv: list[str], timeout: float, root: Path) -> str:
     process = subprocess.Popen(
-        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        argv, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         stdout, stderr = process.communicate(timeout=timeout)

@@ -53,7 +53,7 @@ def parse_job(description: str | None) -> Job:
 
 
 class Meter:
-    """Counts lookups, and takes the time from the first one to the last.
+    """Counts lookups, and takes the time from the first one to the last: by the clock, and of this process on the processor.
 
     ``expect`` is how many there are. From its making on, a watchdog ends the process with exit code 3
     when :func:`deadline_seconds` have passed: a contender that hangs must not hang the measurement.
@@ -64,6 +64,7 @@ class Meter:
         self.seen = 0
         self._first = 0.0
         self._last = 0.0
+        self._first_cpu = self._last_cpu = 0.0
         watchdog = threading.Timer(deadline_seconds(expect), self._give_up)
         watchdog.daemon = True  # never cancelled: a contender that hangs while it stops must end too
         watchdog.start()
@@ -71,22 +72,21 @@ class Meter:
     def start(self) -> None:
         """Start the clock: the first lookup is here, not yet handled. Later calls change nothing."""
         if not self._first:
-            self._first = time.perf_counter()
+            self._first, self._first_cpu = time.perf_counter(), time.process_time()
 
     def saw(self, lookups: int = 1) -> bool:
         """Count ``lookups`` as handled; True when that were all. Starts the clock if nobody did."""
-        if not self._first:
-            self._first = time.perf_counter()
+        self.start()
         self.seen += lookups
         if self.seen < self.expect:
             return False
-        self._last = time.perf_counter()
+        self._last, self._last_cpu = time.perf_counter(), time.process_time()
         return True
 
     def report(self, alerts: int | None) -> None:
         """Print the result as one JSON line. ``alerts`` raised, or None when the contender does not count."""
-        seconds = round(self._last - self._first, 6)
-        print(json.dumps({"lookups": self.seen, "seconds": seconds, "alerts": alerts}), flush=True)
+        seconds, cpu = round(self._last - self._first, 6), round(self._last_cpu - self._first_cpu, 6)
+        print(json.dumps({"lookups": self.seen, "seconds": seconds, "alerts": alerts, "cpu": cpu}), flush=True)
 
     def _give_up(self) -> None:
         print(
