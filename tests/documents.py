@@ -57,12 +57,14 @@ def blocks(path: Path) -> list[Block]:
 
 def commands(path: Path) -> Iterator[tuple[int, str]]:
     """Every command of ours on a page, in blocks and within sentences, with the line that it is on."""
-    within = False
+    within: str | None = None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if line.startswith("```"):
-            within = not within
+            within = line[3:].split(" ")[0] if within is None else None
             continue
-        pieces = [line] if within or line.startswith("    ") else re.findall(r"`([^`]+)`", line)
+        if within not in (None, "", "sh"):
+            continue
+        pieces = [line] if within is not None or line.startswith("    ") else re.findall(r"`([^`]+)`", line)
         for piece in pieces:
             for part in re.split(r"\s\|\s|\$\(|;\s|&&|`, `", piece):
                 if (match := _OURS.search(part)) is not None:

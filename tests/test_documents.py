@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 from typer.main import get_command
 
-from monitor.cli import app
+from monitor.cli import COMMANDS, app
 from tests.documents import ROOT, blocks, commands, documents
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -157,3 +157,8 @@ def test_every_block_for_a_shell_is_run_by_a_test() -> None:
     run = {"tutorial.md", "rules.md"}
     for page in documents():
         assert page.name in run or not blocks(page), f"{page.name}: use an indented block for what no test runs"
+
+
+def test_every_command_is_written_down() -> None:
+    told = {words[0] for _, one in commands(ROOT / "docs/commands.md") for words in alternatives(one)}
+    assert told == set(COMMANDS)
