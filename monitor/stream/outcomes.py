@@ -71,10 +71,9 @@ class Tracing(Patient):
 
         self._writer = BatchWriter(self._settings.kafka)
         self._consumer = consumer(self._settings.group + GROUP_SUFFIX, auto_offset_reset="earliest")
-        #: Only asked how far the workers have come; it reads nothing.
+        #: Only asked how far the workers have come; it is given no partition and reads nothing.
         self._workers = consumer(self._settings.group)
         self._consumer.assign([_TP])
-        self._workers.assign(self._parts_of(EVENTS))
         try:
             await self._writer.start()
             await self._consumer.start()

@@ -123,3 +123,12 @@ def test_the_image_has_no_tools_and_no_root() -> None:
     assert not re.search(r"apt-get|pip install|\buv\b|gcc", final)
     assert re.findall(r"^USER (\S+)$", final, re.M) == [COMPOSE["services"]["worker"]["user"]]
     assert "HEALTHCHECK NONE" in final
+
+
+def test_alertmanager_remembers_what_it_has_told_for_as_long_as_it_must_not_repeat_it() -> None:
+    routes = YAML(typ="safe").load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text())["route"]
+    longest = max(
+        parse_duration(each["repeat_interval"]) for each in (routes, *routes["routes"]) if "repeat_interval" in each
+    )
+    (kept,) = [each for each in COMPOSE["services"]["alertmanager"]["command"] if each.startswith("--data.retention=")]
+    assert parse_duration(kept.partition("=")[2]) > longest

@@ -285,7 +285,7 @@ def test_up_starts_a_worker_again_and_stops_everything(tmp_path: Path) -> None:
         wait_for(lambda: page(port, "/readyz")[0] == 200, 60, "readiness")
         # What other terminals need stands in a file for their shells.
         told = subprocess.run(
-            ["bash", "-c", ". lookup-monitor/up.env && exec python -m monitor doctor"],
+            ["bash", "-c", ". lookup-monitor/up.env && exec python -m monitor topics"],
             cwd=tmp_path,
             env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             capture_output=True,

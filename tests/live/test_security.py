@@ -6,7 +6,7 @@ import asyncio
 import re
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -235,14 +235,19 @@ def investigate(force: Force) -> None:
         force.settings("investigator"), "trace", "--subjects", str(leaks), "--within", "5000", "--incident"
     )
     assert (code, "alerts raised" in said) == (1, True), said
-    happened = [part for each in subjects for part in ("--subject", f"{each}@2030-01-01")]
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    happened = [part for each in subjects for part in ("--subject", f"{each}@{tomorrow}")]
     force.monitor("investigator", "outcomes", "add", "--kind", "failed-raid", "--source", "i-1", *happened)
     assert "1 outcomes" in force.monitor("investigator", "outcomes", "list")
     before = len(read(force.kafka.as_user(), topics.ALERTS))
     KafkaProducer(**force.kafka.as_user("investigator").options()).send(topics.OUTCOMES, b"no outcome").get(30)
     wait_for(lambda: read(force.kafka.as_user(), topics.OUTCOMES_DLQ), 60, "what was no outcome, after the trace")
-    assert len(read(force.kafka.as_user(), topics.ALERTS)) >= before
+    assert len(read(force.kafka.as_user(), topics.ALERTS)) > before
     force.monitor("investigator", "dlq", "list", "--of", "outcomes")
+    folder, about = force.folder / "leaked", ("--kind", "subject", "--by", "po-1", "--reason", "r")
+    assert f"{topics.OUTCOMES}.jsonl: " in force.monitor(
+        "privacy", "privacy", "export", str(folder), subjects[0], *about
+    )
 
 
 def sends(commands: KafkaCommands, incident: str, alert: str) -> None:
