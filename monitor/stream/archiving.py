@@ -37,6 +37,10 @@ _TIDY_EVERY: Final = 3600.0
 _ACTOR: Final = b"actor/"
 
 
+class ArchiveAhead(Exception):
+    """The archive has come further than Kafka, which has been made anew or restored from before: by offsets it would leave lookups out."""
+
+
 class Archiving(Patient):
     """The shell around :class:`monitor.archive.store.Archive`."""
 
@@ -82,11 +86,23 @@ class Archiving(Patient):
         self._is_up = True
 
     async def _seek(self) -> None:
-        """Go to where the archive has come. What Kafka has dropped since cannot be archived any more: that is told."""
+        """Go to where the archive has come. What Kafka has dropped since cannot be archived any more: that is told.
+
+        Raises :class:`ArchiveAhead`.
+        """
         reached = await asyncio.to_thread(self._archive.positions, [_name(part) for part in self._parts])
         first = await self._consumer.beginning_offsets(self._parts)
+        ends = await self._consumer.end_offsets(self._parts)
         for part in self._parts:
             at = reached.get(_name(part), 0)
+            if at > ends[part]:
+                log.error(
+                    "the archive has come further than Kafka; restore the copy of it that belongs to this Kafka, or begin another folder",
+                    partition=part.partition,
+                    archive=at,
+                    kafka=ends[part],
+                )
+                raise ArchiveAhead(_name(part))
             if at < first[part] and _name(part) in reached:
                 self._metrics.missed.inc(first[part] - at)
                 log.error("lookups were dropped by Kafka before they were archived", partition=part.partition, at=at)
