@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.commands.common import load_kept
 from monitor.console import rows
+from monitor.console.ageing import forget
 from monitor.console.filling import TOPICS, Filling, Message, Overtaken, Place
 from monitor.metrics_console import ConsoleMetrics
 from monitor.settings import Settings
@@ -25,6 +26,8 @@ from monitor.stream.versions import Files
 log = structlog.get_logger(__name__)
 #: So many records at most are one transaction.
 _BATCH = 5_000
+#: Seconds between looks for what is too old.
+_AGE_EVERY = 3600.0
 #: Seconds until the store is tried again.
 _PAUSE = 1.0
 
@@ -36,7 +39,7 @@ class Filler(Patient):
 
     def __init__(self, settings: Settings, engine: Engine, metrics: ConsoleMetrics) -> None:
         super().__init__(settings)
-        self._metrics = metrics
+        self._metrics, self._engine = metrics, engine
         self._filling = Filling(engine, _shown, lambda topic: metrics.refused.inc())
         counts = {each.name: each.partitions for each in topics_of(settings)}
         self._parts = [TopicPartition(topic, part) for topic in TOPICS for part in range(counts[topic])]
@@ -65,11 +68,15 @@ class Filler(Patient):
 
     async def _work(self, stop: asyncio.Event) -> None:
         await self._until_done(self._start)
+        aged = float("-inf")
         try:
             while not stop.is_set():
                 found = await self._fetch(*self._parts)
                 await self._take_patiently(found)
                 await self._look()
+                if time.monotonic() - aged >= _AGE_EVERY:
+                    await self._forget()
+                    aged = time.monotonic()
         finally:
             await leave(self._consumer)
 
@@ -122,6 +129,17 @@ class Filler(Patient):
                 return
             except SQLAlchemyError as error:
                 self._say("the store", error)
+
+    async def _forget(self) -> None:
+        """What Kafka keeps no longer is not kept here either."""
+        before = int((time.time() - self._settings.alert_retention_days * 86400) * 1000)
+        try:
+            count = await asyncio.to_thread(forget, self._engine, before)
+        except SQLAlchemyError as error:
+            self._say("the store", error)
+            return
+        if count:
+            log.info("what is too old has gone from the store", count=count)
 
     def _say(self, where: str, error: SQLAlchemyError) -> None:
         cause = getattr(error, "orig", None) or error

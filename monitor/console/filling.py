@@ -144,25 +144,31 @@ class Filling:
             for column in table.columns
             if not column.primary_key
         }
-        connection.execute(made.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), found)
+        keys = list(table.primary_key)
+        made = (
+            made.on_conflict_do_update(index_elements=keys, set_=changed) if changed else made.on_conflict_do_nothing()
+        )
+        connection.execute(made, found)
 
     # Alerts, and what is counted of them.
 
     def _take_alerts(self, connection: Connection, messages: list[Message]) -> None:
         found: dict[str, tuple[Alert, bytes]] = {}
+        received: dict[str, int] = {}
         for message in messages:
-            raw = message.value or b""
             try:
-                alert = alert_messages.decode(raw)
+                alert = alert_messages.decode(raw := message.value or b"")
             except msgspec.MsgspecError:
                 self._refuse(message, "an alert")
                 continue
             found.setdefault(rows.clean(alert.id), (alert, raw))
+            received.setdefault(rows.clean(alert.id), message.received)
         for name in _known(connection, db.alerts.c.id, found):
             del found[name]
         if not found:
             return
         connection.execute(insert(db.alerts), [rows.alert_row(*each) for each in found.values()])
+        self._put(connection, db.ages, [rows.age("alert", name, received[name]) for name in found])
         names = [row for alert, _ in found.values() for row in rows.alert_names_of(alert)]
         if names:
             connection.execute(insert(db.alert_names), names)
@@ -195,7 +201,7 @@ class Filling:
         changed["fires"] = table.fires + new.fires
         changed["first"] = case((new["first"] < table["first"], new["first"]), else_=table["first"])
         connection.execute(
-            made.on_conflict_do_update(index_elements=[table.rule], set_=changed), sorted_by_key(by_rule)
+            made.on_conflict_do_update(index_elements=[table.rule], set_=changed), rows.sorted_by_key(by_rule)
         )
         self._put(
             connection,
@@ -226,7 +232,7 @@ class Filling:
                 "priority": said.priority,
                 "probability": said.probability,
             }
-        self._put(connection, db.priorities, sorted_by_key(found))
+        self._put(connection, db.priorities, rows.sorted_by_key(found))
 
     # Incidents: the last message of each.
 
@@ -306,7 +312,10 @@ class Filling:
             except BadDisposition:
                 # It is in the dead letters, with the reason: whoever learns of verdicts has put it there.
                 continue
-        self._put(connection, db.dispositions, [_disposition_row(*each) for each in said])
+        self._put(
+            connection, db.dispositions, [rows.disposition_row(each.at, each.received, one) for each, one in said]
+        )
+        self._put(connection, db.ages, [rows.age("disposition", str(each.at), each.received) for each, _ in said])
         last = {rows.clean(each.alert): (message.at, each.verdict) for message, each in said if each.alert is not None}
         before = _verdicts(connection, last)
         changes: Counter[tuple[str, str]] = Counter()
@@ -326,6 +335,7 @@ class Filling:
 
     def _take_reviews(self, connection: Connection, messages: list[Message]) -> None:
         found: dict[str, dict[str, Any]] = {}
+        received: dict[str, int] = {}
         for message in messages:
             raw = message.value or b""
             try:
@@ -335,11 +345,15 @@ class Filling:
                 self._refuse(message, "a lookup of the sample")
                 continue
             found.setdefault(row["name"], row)
+            received.setdefault(row["name"], message.received)
+        for name in _known(connection, db.reviews.c.name, found):
+            del received[name]
+        self._put(connection, db.ages, [rows.age("review", name, at) for name, at in received.items()])
         for name in _known(connection, db.dispositions.c.about, found):
             found[name]["open"] = False
         made = self._insert(db.reviews)
         if found:
-            connection.execute(made.on_conflict_do_nothing(), sorted_by_key(found))
+            connection.execute(made.on_conflict_do_nothing(), rows.sorted_by_key(found))
 
     def _take_rules(self, connection: Connection, messages: list[Message]) -> None:
         current: str | None = None
@@ -363,23 +377,6 @@ class Filling:
             for rule, shown in sorted(self._load(files).items())
         ]
         self._put(connection, db.rules, found)
-
-
-def sorted_by_key(found: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows in the order of their keys: two writers lock them in the same order then."""
-    return [found[name] for name in sorted(found)]
-
-
-def _disposition_row(message: Message, said: Disposition) -> dict[str, Any]:
-    return {
-        "at": message.at,
-        "about": rows.clean(said.alert or said.lookup or ""),
-        "incident": rows.clean(said.incident or ""),
-        "verdict": said.verdict,
-        "by": rows.clean(said.by),
-        "received": message.received,
-        "note": said.note.replace("\0", "\ufffd"),
-    }
 
 
 def _verdicts(connection: Connection, names: Iterable[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.alerts import Alert
+from monitor.feedback.disposition import Disposition
 from monitor.incidents.model import RESPONSES, Incident, Share
 from monitor.incidents.risk import rank_of
 from monitor.rules import RuleSet
@@ -135,6 +136,29 @@ def alert_names_of(alert: Alert) -> Iterable[_Row]:
 def review_row(lookup: Mapping[str, Any], name: str, raw: bytes) -> _Row:
     """The row of a lookup of the sample for review. Raises ``KeyError`` or ``TypeError`` when it is none."""
     return {"name": clean(name), "ts": int(lookup["ts"]), "open": True, "raw": raw}
+
+
+def disposition_row(at: int, received: int, said: Disposition) -> _Row:
+    """The row of a verdict, by its offset and when Kafka received it (ms)."""
+    return {
+        "at": at,
+        "about": clean(said.alert or said.lookup or ""),
+        "incident": clean(said.incident or ""),
+        "verdict": said.verdict,
+        "by": clean(said.by),
+        "received": received,
+        "note": said.note.replace("\0", "\ufffd"),
+    }
+
+
+def age(kind: str, name: str, received: int) -> _Row:
+    """The row that says since when something is there (ms)."""
+    return {"received": received, "kind": kind, "name": name}
+
+
+def sorted_by_key(found: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows in the order of their keys: two writers lock them in the same order then."""
+    return [found[name] for name in sorted(found)]
 
 
 def day_of(ts: int) -> int:

@@ -34,7 +34,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 #: The version of these tables; a store of another one is refused.
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 #: Seconds a writer of SQLite waits for another.
 _BUSY_S: Final = 30
 #: Names are compared byte by byte on every database, so that what begins with a text stands together.
@@ -163,6 +163,13 @@ reviews: Final = Table(
     Column("raw", LargeBinary, nullable=False),
 )
 Index("reviews_open", reviews.c.open, reviews.c.ts, reviews.c.name)
+#: When Kafka received what goes by its age: an ``alert``, a ``review`` or a ``disposition``.
+ages: Final = _table(
+    "ages",
+    Column("received", BigInteger, primary_key=True),
+    _name("kind", primary_key=True),
+    _name("name", primary_key=True),
+)
 #: What each rule has raised, counted as alerts come; ``newest`` is the alert whose words about the rule are kept.
 rule_fires: Final = _table(
     "rule_fires",
