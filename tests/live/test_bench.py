@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from bench.peers.contender import Broken
 from bench.recovery import measure_at, states_of
 from bench.suites import count, latency, turns, whole
 from monitor import local_kafka
+
+#: They are of what measures, not of what is measured.
+pytestmark = pytest.mark.skipif(
+    "LOOKUP_MONITOR_LONG_TESTS" not in os.environ, reason="a minute and a half; set LOOKUP_MONITOR_LONG_TESTS"
+)
 
 
 @pytest.fixture(scope="module")
