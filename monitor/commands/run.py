@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -24,6 +25,8 @@ from monitor.stream import topics
 from monitor.stream.masking import local_keys, with_local_keys
 from monitor.stream.seal import BadKey
 
+#: Of Linux's ``prctl``: which signal comes when the parent has died.
+_PR_SET_PDEATHSIG: Final = 1
 #: What runs beside the workers, once each: the name of each, and its command.
 OUTSIDE: Final = {
     "canary": "canary",
@@ -64,21 +67,40 @@ def worker() -> None:
 
 
 def spawn_worker(
-    settings: Settings, log: Path | None = None, more: Mapping[str, str] | None = None, command: str = "worker"
+    settings: Settings,
+    log: Path | None = None,
+    more: Mapping[str, str] | None = None,
+    command: str = "worker",
+    before: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process with these settings, and ``more`` in its environment; its output goes to ``log`` or to ours.
 
-    ``command`` is what it does: a worker's work, or another command of the monitor's.
+    ``command`` is what it does: a worker's work, or another command of the monitor's; ``before`` is done in it first.
     """
     environment = {**os.environ, **(more or {})}
     for name, value in settings.model_dump(exclude_none=True).items():
         environment[f"{ENV_PREFIX}{name.upper()}"] = str(value)
     arguments = [sys.executable, "-m", "monitor", *command.split()]
     if log is None:
-        return subprocess.Popen(arguments, env=environment)
+        return subprocess.Popen(arguments, env=environment, preexec_fn=before)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
-        return subprocess.Popen(arguments, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        return subprocess.Popen(arguments, env=environment, stdout=file, stderr=subprocess.STDOUT, preexec_fn=before)
+
+
+def ends_with_us() -> Callable[[], None] | None:
+    """For a new process: that it is asked to end when the thread that began it does, however that dies (Linux's ``prctl``; elsewhere nothing)."""
+    if sys.platform != "linux":
+        return None
+    # Found before the fork: between fork and exec as little as can be is done.
+    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return in_child
 
 
 def ensure_topics(settings: Settings) -> None:
@@ -106,7 +128,10 @@ def up(
         commands = ["worker"] * workers + list(OUTSIDE.values())
         ports = [settings.metrics_port + number for number in range(len(commands))]
         wanted = [settings.model_copy(update={"metrics_port": port}) for port in ports]
-        running = [spawn_worker(one, command=command) for one, command in zip(wanted, commands, strict=True)]
+        tied = ends_with_us()
+        running = [
+            spawn_worker(one, command=command, before=tied) for one, command in zip(wanted, commands, strict=True)
+        ]
         others = _for_others(settings)
         stack.callback(others.unlink, missing_ok=True)
         for command, one in zip(commands, wanted, strict=True):
@@ -118,7 +143,7 @@ def up(
             for number, process in enumerate(running):
                 if process.poll() is not None:
                     out.print(f"{commands[number]} ended with code {process.returncode}; starting it again")
-                    running[number] = spawn_worker(wanted[number], command=commands[number])
+                    running[number] = spawn_worker(wanted[number], command=commands[number], before=tied)
         stop_workers(running)
 
 
