@@ -15,7 +15,7 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
-from monitor.backup import Damaged
+from monitor.evidence import Damaged
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

@@ -16,10 +16,10 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import OffsetAndMetadata
 
-from monitor.backup import Unusable
 from monitor.backup.format import Manifest, Part, Record, read_part
 from monitor.backup.plan import FILLER_KEY, gap_before, is_compacted, keeps_offsets, split
 from monitor.backup.take import patiently
+from monitor.evidence import Unusable
 from monitor.evidence.kafka_log import Log
 from monitor.settings import Settings
 from monitor.stream.batches import BatchWriter, Out
@@ -62,7 +62,7 @@ def prepare(settings: Settings, admin: KafkaAdminClient, manifest: Manifest) -> 
 
 
 async def fill(settings: Settings, folder: Path, manifest: Manifest, say: Say = lambda words: None) -> None:
-    """Write all records. Raises :class:`Unusable`, :class:`monitor.backup.Damaged`, ``OSError`` and aiokafka's ``KafkaError``."""
+    """Write all records. Raises :class:`Unusable`, :class:`monitor.evidence.Damaged`, ``OSError`` and aiokafka's ``KafkaError``."""
     by_name = {topic.name: topic for topic in topics_of(settings)}
     writer = BatchWriter(settings.kafka)
     await writer.start()

@@ -14,9 +14,9 @@ import stamina
 from kafka import KafkaAdminClient
 from kafka.errors import OffsetOutOfRangeError, RetriableError
 
-from monitor.backup import Unusable
 from monitor.backup.format import MANIFEST, Manifest, Part, Record, encode, write_part
 from monitor.backup.plan import backwards, is_compacted
+from monitor.evidence import Unusable
 from monitor.evidence.kafka_log import Log
 from monitor.settings import Settings
 from monitor.stream.topics import Topic, topics_of

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.backup import Damaged, Unusable
-from monitor.commands.common import fail, kafka_admin, kafka_errors, progress, say
+from monitor.commands.common import kafka_admin, kafka_errors, progress, say
+from monitor.commands.evidence import said
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
     from monitor.backup.format import Manifest
-
-
-@contextmanager
-def _said() -> Iterator[None]:
-    try:
-        yield
-    except Unusable as error:
-        raise fail(str(error)) from None
-    except Damaged as error:
-        raise fail(str(error), code=1) from None
-    except OSError as error:
-        raise fail(f"{error.filename or ''}: {error.strerror or error}") from None
 
 
 def backup(folder: Annotated[Path, typer.Argument(help="a new folder, for its owner alone")]) -> None:
@@ -40,7 +26,7 @@ def backup(folder: Annotated[Path, typer.Argument(help="a new folder, for its ow
     from monitor.backup.take import take
 
     settings = Settings()
-    with _said(), kafka_admin(settings.kafka) as admin, progress() as show:
+    with said(), kafka_admin(settings.kafka) as admin, progress() as show:
         manifest = take(settings, admin, folder, show)
     typer.echo(f"{sum(part.records for part in manifest.parts)} records of {len(manifest.parts)} partitions")
     typer.echo(f"SHA-256 of manifest.json: {hashlib.sha256(encode(manifest)).hexdigest()}")
@@ -58,7 +44,7 @@ def restore(
     """
     from monitor.backup.format import load, read_part
 
-    with _said(), progress() as show:
+    with said(), progress() as show:
         manifest, digest = load(folder)
         if check:
             for part in manifest.parts:
@@ -74,7 +60,7 @@ def restore(
 def _restore(settings: Settings, folder: Path, manifest: Manifest) -> None:
     from monitor.backup import put
 
-    with _said(), kafka_admin(settings.kafka) as admin, progress() as show:
+    with said(), kafka_admin(settings.kafka) as admin, progress() as show:
         put.prepare(settings, admin, manifest)
         with kafka_errors(settings.kafka):
             asyncio.run(put.fill(settings, folder, manifest, show))

@@ -2,8 +2,8 @@
 
 
 class Unusable(Exception):
-    """A rerun or an export cannot be done; the message says what is wrong and what to do."""
+    """A rerun, an export, a backup or a restore cannot be done; the message says what is wrong and what to do."""
 
 
 class Damaged(Exception):
-    """A file of an export that is not what an export writes; the message says which, and where."""
+    """A file of an export or a backup that is not what one writes; the message says which, and where."""

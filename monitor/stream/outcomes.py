@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
@@ -22,7 +22,7 @@ from monitor.history.ask import History, Period
 from monitor.metrics_outcomes import OutcomeMetrics
 from monitor.privacy.mask import Mask
 from monitor.settings import Settings
-from monitor.stream.batches import BatchWriter, refusal
+from monitor.stream.batches import refusal
 from monitor.stream.closing import leave
 from monitor.stream.detect import alert_out, as_it_is
 from monitor.stream.patient import Patient
@@ -64,19 +64,11 @@ class Tracing(Patient):
         waits = 0.0 if self._received is None else max(0.0, time.time() - self._received / 1000)
         self._metrics.oldest.set(waits)
 
-    async def _open(self) -> None:
-        def consumer(group: str, **more: Any) -> AIOKafkaConsumer:
-            options = {**self._settings.kafka.options(), "enable_auto_commit": False, "fetch_max_wait_ms": 200, **more}
-            return AIOKafkaConsumer(**options, group_id=group)
-
-        self._writer = BatchWriter(self._settings.kafka)
-        self._consumer = consumer(self._settings.group + GROUP_SUFFIX, auto_offset_reset="earliest")
+    async def _open(self, group: str | None = None, *parts: TopicPartition) -> None:
         #: Only asked how far the workers have come; it is given no partition and reads nothing.
-        self._workers = consumer(self._settings.group)
-        self._consumer.assign([_TP])
+        self._workers = self._reader(self._settings.group)
+        await super()._open(group, *parts)
         try:
-            await self._writer.start()
-            await self._consumer.start()
             await self._workers.start()
             self._done = await self._consumer.committed(_TP) or 0
             self._consumer.seek(_TP, (await self._consumer.beginning_offsets([_TP]))[_TP])
@@ -92,7 +84,7 @@ class Tracing(Patient):
         await super()._close()
 
     async def _work(self, stop: asyncio.Event) -> None:
-        await self._until_done(self._open)
+        await self._until_done(lambda: self._open(self._settings.group + GROUP_SUFFIX, _TP))
         try:
             while not stop.is_set():
                 for records in (await self._fetch(_TP)).values():

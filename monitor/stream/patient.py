@@ -64,15 +64,25 @@ class Patient:
     async def _work(self, stop: asyncio.Event) -> None:
         raise NotImplementedError
 
-    async def _open(self) -> None:
-        """Connect the consumer and the writer. Raises ``KafkaError``; neither is left open then."""
-        self._writer = BatchWriter(self._settings.kafka)
-        self._consumer = AIOKafkaConsumer(
+    def _reader(self, group: str | None = None) -> AIOKafkaConsumer:
+        """A consumer, not started; with a group it can commit how far it has come."""
+        return AIOKafkaConsumer(
             **self._settings.kafka.options(),
+            group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=200,
         )
+
+    async def _open(self, group: str | None = None, *parts: TopicPartition) -> None:
+        """Connect the consumer, of a group and with its partitions if any are given, and the writer.
+
+        Raises ``KafkaError``; neither is left open then.
+        """
+        self._writer = BatchWriter(self._settings.kafka)
+        self._consumer = self._reader(group)
+        if parts:
+            self._consumer.assign(list(parts))
         try:
             await self._writer.start()
             await self._consumer.start()

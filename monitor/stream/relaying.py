@@ -7,7 +7,7 @@ import time
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from monitor.audit.chain import BadLink, link_of
@@ -16,7 +16,7 @@ from monitor.metrics_relay import RelayMetrics
 from monitor.privacy.desk_lookup import lookups_of
 from monitor.privacy.identity import Identities, NotOpened
 from monitor.settings import Settings
-from monitor.stream.batches import BatchWriter, Out
+from monitor.stream.batches import Out
 from monitor.stream.patient import Patient
 from monitor.stream.topics import AUDIT, EVENTS, partition_of
 
@@ -49,25 +49,8 @@ class Relay(Patient):
         self._has_begun = True
         self._metrics.progress.set(time.time())
 
-    async def _open(self) -> None:
-        self._writer = BatchWriter(self._settings.kafka)
-        self._consumer = AIOKafkaConsumer(
-            **self._settings.kafka.options(),
-            group_id=self._settings.group + GROUP_SUFFIX,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=200,
-        )
-        self._consumer.assign([_TP])
-        try:
-            await self._writer.start()
-            await self._consumer.start()
-        except BaseException:
-            await self._close()
-            raise
-
     async def _work(self, stop: asyncio.Event) -> None:
-        await self._until_done(self._open)
+        await self._until_done(lambda: self._open(self._settings.group + GROUP_SUFFIX, _TP))
         try:
             while not stop.is_set():
                 for records in (await self._fetch(_TP)).values():

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.backup import Damaged
 from monitor.backup.format import (
     MANIFEST,
     Manifest,
@@ -23,6 +22,7 @@ from monitor.backup.format import (
     unframed,
     write_part,
 )
+from monitor.evidence import Damaged
 
 raw = st.none() | st.binary(max_size=40)
 headers = st.lists(st.tuples(st.text(max_size=8), st.binary(max_size=8)), max_size=3).map(tuple)

@@ -19,12 +19,12 @@ from test_pipeline import alerts_of, backtest, wait_until_equal, with_joined_rul
 
 from monitor import local_kafka
 from monitor.archive.store import Archive
-from monitor.backup import Unusable
 from monitor.backup.format import MANIFEST, Manifest, Record, encode, load, read_part, write_part
 from monitor.backup.put import fill, finish, prepare
 from monitor.backup.take import patiently
 from monitor.commands.ingest import event_out, send_chunks, send_events, send_reference
 from monitor.commands.run import stop_workers
+from monitor.evidence import Unusable
 from monitor.history.ask import History
 from monitor.incidents.model import decode
 from monitor.settings import Settings
